@@ -1,0 +1,111 @@
+package assets
+
+import (
+	"bytes"
+	"image"
+	_ "image/png"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"holdfast/cmd/lab"
+)
+
+var statuses = []string{"protected", "ready", "working", "waiting", "attention", "paused", "off"}
+
+func TestEveryStatusHasAnIconOfItsOwnThatStandsOnLightAndDark(t *testing.T) {
+	seen := map[string]string{}
+	for _, s := range statuses {
+		b := TrayIcon(s)
+		if other := seen[string(b)]; other != "" {
+			t.Errorf("%s looks like %s", s, other)
+		}
+		seen[string(b)] = s
+		img, _, err := image.Decode(bytes.NewReader(b))
+		if err != nil {
+			t.Fatalf("%s: %v", s, err)
+		}
+		if img.Bounds().Dx() != 64 || img.Bounds().Dy() != 64 {
+			t.Errorf("%s is %v, want 64 x 64", s, img.Bounds())
+		}
+		// Down the middle of the left edge: first the light outline, then the dark one.
+		if r, _, _, a := img.At(1, 32).RGBA(); a < 0x8000 || r < 0x8000 {
+			t.Errorf("%s has no light outline", s)
+		}
+		if r, _, _, a := img.At(3, 32).RGBA(); a < 0xf000 || r > 0x8000 {
+			t.Errorf("%s has no dark outline", s)
+		}
+		if _, _, _, a := img.At(0, 0).RGBA(); a != 0 {
+			t.Errorf("%s is not transparent in the corner", s)
+		}
+	}
+	if !bytes.Equal(TrayIcon("no such status"), TrayIcon("off")) {
+		t.Error("an unknown status does not show as off")
+	}
+}
+
+func TestAppIconSizes(t *testing.T) {
+	for name, size := range map[string]int{"16": 16, "22": 22, "24": 24, "32": 32, "48": 48, "64": 64, "128": 128, "256": 256, "512": 512} {
+		img, _, err := image.Decode(bytes.NewReader(must("icons/holdfast-" + name + ".png")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if img.Bounds().Dx() != size || img.Bounds().Dy() != size {
+			t.Errorf("%s is %v", name, img.Bounds())
+		}
+	}
+	if len(AppIcon()) == 0 {
+		t.Error("no application icon")
+	}
+}
+
+func TestDesktopEntryIsValid(t *testing.T) {
+	run(t, lab.Need(t, "desktop-file-validate", "desktop-file-utils"), "--warn-kde", "im.holdfast.Holdfast.desktop")
+}
+
+func TestMetainfoIsValid(t *testing.T) {
+	run(t, lab.Need(t, "appstreamcli", "appstream"), "validate", "--no-net", "--pedantic", "im.holdfast.Holdfast.metainfo.xml")
+}
+
+func TestUnitsAreValid(t *testing.T) {
+	analyze := lab.Need(t, "systemd-analyze", "systemd")
+	dir := t.TempDir()
+	for _, name := range []string{"holdfast.service", "holdfast.socket"} {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// verify wants the program to exist; which one does not matter.
+		b = bytes.ReplaceAll(b, []byte("/usr/bin/holdfastctl"), []byte("/bin/true"))
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.Command(analyze, "verify", "--user", "--man=no", filepath.Join(dir, "holdfast.service"), filepath.Join(dir, "holdfast.socket"))
+	cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+dir, "HOME="+dir)
+	out, err := cmd.CombinedOutput()
+	if err != nil || strings.Contains(string(out), "holdfast.") {
+		t.Errorf("%v: %v\n%s", cmd.Args, err, out)
+	}
+}
+
+func TestServiceFilesNameTheirBusNames(t *testing.T) {
+	for _, name := range []string{"im.holdfast.Holdfast", "im.holdfast.Holdfast1"} {
+		b, err := os.ReadFile(name + ".service")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(b), "\nName="+name+"\n") {
+			t.Errorf("%s.service does not name %s", name, name)
+		}
+	}
+}
+
+func run(t *testing.T, name string, args ...string) {
+	t.Helper()
+	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+		t.Errorf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+}
