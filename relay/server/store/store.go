@@ -13,6 +13,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"os"
 	"time"
 )
 
@@ -21,6 +22,7 @@ var (
 	ErrFull     = errors.New("store is full")
 	ErrReadOnly = errors.New("store is read-only")
 	ErrSize     = errors.New("length differs from the declared length")
+	ErrInUse    = errors.New("store is in use by another process")
 )
 
 // Meta rides with a file.
@@ -50,4 +52,6 @@ type File interface {
 	Stat() (fs.FileInfo, error)
 	Meta() (Meta, error)
 	ETag() string // strong, quoted (RFC 9110 section 8.8.3)
+	// OSFile gives net/http the file itself, so that downloads leave through sendfile; nil if there is none.
+	OSFile() *os.File
 }
