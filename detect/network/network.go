@@ -1,6 +1,19 @@
 // Package network says which network this machine is on, and when that changes in a way that matters to an upload.
 //
-// Sources (NetworkManager, later netlink and sleep) give Snapshots; Watch settles them and gives Events; Diff is pure.
+// A Source (NetworkManager in nm, the kernel's routes in netlink) tells that something may have changed and reads
+// the present state as a Snapshot. Watch settles what it tells, Diff compares two snapshots, First joins sources.
+//
+// # Invariants
+//   - Diff is a function of two values; it reads no clock and no network.
+//   - Nobody acts on a single signal: an Event always comes from comparing whole snapshots.
+//   - Two snapshots of one network are equal however often the system repeats itself: IPv6 privacy addresses,
+//     signal strength, roaming between access points of one name and scan results are not part of a Snapshot.
+//   - A source that cannot tell says so (Snapshot.Unknown); not knowing is never reported as being offline.
+//
+// # Concurrency
+//
+// Watch and Source.Run block and return only when everything they started is gone. out is called from the
+// goroutine of Watch, one Event at a time, in order.
 package network
 
 import (
@@ -24,44 +37,46 @@ const (
 
 // Snapshot is the identity of the network this machine is on. Compare two with Diff.
 type Snapshot struct {
-	Online  bool // NetworkManager: state >= 60 (connected to site or better)
+	Online  bool // NetworkManager: state >= 60 (connected to site or better); also true when Unknown
 	Portal  bool // a captive portal stands in the way
 	Metered bool
 	Link    Link
 	Name    string // connection id, SSID for Wi-Fi
 	UUID    string
 	Device  string         // interface name
-	Addrs   []netip.Prefix // of the primary connection; IPv6 as /64, sorted
-	Gateway netip.Addr
-	VPNs    []string // names of other active VPN connections, sorted
+	Addrs   []netip.Prefix // of the primary connection; IPv6 as /64, without link-local ones, sorted
+	Gateway netip.Addr     // IPv4 if there is one
+	VPNs    []string       // names of other active VPN connections, sorted
+
+	// Unknown: the source cannot tell (NetworkManager is not running). Online is true then, so that nobody holds
+	// an upload back because a daemon was stopped; every other field is empty.
+	Unknown bool
+	// Settling: the system is between two states (NetworkManager: connecting, disconnecting). Watch waits a little
+	// for the outcome. Diff does not look at it.
+	Settling bool
 }
 
 // Source tells of network changes. It never decides.
 type Source interface {
-	// Run calls notify after everything that may have changed the network, until ctx ends.
-	// It blocks, and returns only when all it started is gone.
+	// Run calls notify once as soon as it listens, and after everything that may have changed the network, until
+	// ctx ends; then it returns nil. It blocks, and returns only when all it started is gone. notify never blocks.
 	Run(ctx context.Context, notify func()) error
-	// Snapshot reads the present state whole.
+	// Snapshot reads the present state whole. A source that cannot tell returns a Snapshot with Unknown set.
 	Snapshot(ctx context.Context) (Snapshot, error)
 }
 
 // Change says what differs between two snapshots, in answers rather than fields.
 type Change struct {
 	Old, New Snapshot
-	Material bool     // connections made before are likely dead, or new ones now possible
-	Words    []string // constant words: "online", "offline", "link", "address", "gateway", "vpn", "portal", "metered"
+	// Material: connections made before are likely dead, or new ones now possible.
+	Material bool
+	// Words are constant words: "online", "offline", "link", "address", "gateway", "vpn", "portal", "metered",
+	// "name" (only the name changed), "unknown" (the source began or ceased to know). Empty: nothing differs.
+	Words []string
 }
 
-// Event is a change that is worth acting on.
+// Event is a change that is worth telling. Only a Material one is worth acting on.
 type Event struct {
 	Change Change
 	At     time.Time
 }
-
-// Diff compares two snapshots.
-func Diff(old, new Snapshot) Change { return Change{} }
-
-// Watch settles what src tells (750 ms without news, at most 3 s) and sends an Event for each
-// difference to the snapshot sent last; the first one compares with the zero Snapshot.
-// It blocks until ctx ends.
-func Watch(ctx context.Context, src Source, out func(Event)) error { return nil }
