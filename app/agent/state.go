@@ -1,7 +1,14 @@
 // Package agent decides what a network change, a resume or a click means.
 //
-// It holds the State that every view renders and takes the Commands that views send. It reaches no screen,
-// no D-Bus and no HTTP: everything it needs from outside it gets through small interfaces that it owns.
+// It holds the State that every view renders and takes the Events that the network, the relay and the views send.
+// It reaches no screen, no D-Bus and no HTTP: everything it needs from outside it gets through small interfaces
+// that it owns.
+//
+// # Invariants
+//   - reduce is a function of the model, one Event and the time; everything else only carries values to and from it.
+//   - One goroutine, that of Run, changes the model. State may be called from any other.
+//   - With auto-fix off, or paused, nothing is done by itself. The relay's own repeats go on.
+//   - Tell never blocks, so the relay and the network watcher never wait for a view or a disk.
 package agent
 
 import "time"
@@ -10,6 +17,7 @@ import "time"
 // (`holdfastctl status --json` prints it verbatim); times are RFC 3339.
 type State struct {
 	Schema      int       `json:"schema"` // 1
+	Version     string    `json:"version,omitempty"`
 	Status      Status    `json:"status"`
 	AutoFix     bool      `json:"autofix"`
 	PausedUntil time.Time `json:"paused_until,omitzero"`
@@ -100,7 +108,8 @@ type Upload struct {
 	Ended    time.Time `json:"ended,omitzero"`
 	Repeats  int       `json:"repeats"`
 	Resigned int       `json:"resigned"`
-	Error    string    `json:"error,omitempty"` // one plain sentence
+	Reason   string    `json:"reason,omitempty"` // a code: why it waits or failed
+	Error    string    `json:"error,omitempty"`  // the same as one plain sentence
 }
 
 // UploadList is the document of Uploads.

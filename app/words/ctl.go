@@ -1,0 +1,231 @@
+package words
+
+// Ctl is what holdfastctl prints.
+type Ctl struct {
+	NotRunning       string // no companion answers
+	NotRunningHint   string
+	AlreadyRunning   string // %d pid
+	Started          string // %s address, %s config
+	Stopped          string
+	Network          string // labels of status
+	Relay            string
+	Clients          string
+	Uploads          string
+	Keyring          string
+	AutoFix          string
+	On               string
+	Off              string
+	NotListening     string
+	KeyringOK        string
+	KeyringLocked    string
+	KeyringAbsent    string
+	CountRunning     string // %d active, %d waiting
+	NoClients        string
+	Problem          string // %s text, %s remedy
+	AutoFixOn        string
+	AutoFixOff       string
+	AutoFixFile      string // no companion: %s file
+	PausedUntil      string // %s time
+	PausedOpen       string
+	Resumed          string
+	NoUploads        string
+	NoHosts          string
+	HostAdded        string // %s
+	HostRemoved      string // %s
+	HostThere        string // %s
+	HostMissing      string // %s
+	HostNoCA         string
+	TrustNot         string // %s host, %s file
+	TrustHint        string // %s file, %s address
+	TrustNone        string
+	RouteNone        string
+	RouteEnv         string // %s variable, %s value
+	RoutePAC         string // %s
+	RouteLater       string
+	ResetPlan        string // %s client, %s bytes, %d items
+	ResetPlanEmpty   string // %s client
+	ResetDone        string // %s client, %s bytes, %d items
+	ResetRestarted   string // %s client
+	ResetNoCache     string // %s client: nothing to move
+	ResetUndo        string // %s id
+	ResetUndone      string // %s id
+	ResetNone        string
+	ResetFailed      string // %s client, %s why
+	SecretStored     string // %s host
+	SecretGone       string // %s host
+	SecretPrompt     string
+	ConfigKept       string // a change of the file failed to verify; %s file
+	UnknownKey       string // %s key, %d line
+	HostEmpty        string
+	HostBad          string // %s
+	HostPort         string // %s
+	ListenBad        string // %s
+	ListenOpen       string // %s: not loopback
+	CABad            string // %s file, %s why
+	ConfigChanged    string // %s file
+	BadDuration      string // %s
+	TryHelp          string // %s command
+	UnknownVerb      string // %s
+	MissingArgument  string // %s
+	TooMany          string // %s
+	UploadGone       string // %s id
+	UnknownClient    string // %s
+	NoClientFound    string // %s
+	CannotRoute      string
+	CannotTrust      string
+	StopWhenUploaded string
+}
+
+func ctlEnglish() Ctl {
+	return Ctl{
+		NotRunning:       "Holdfast is not running.",
+		NotRunningHint:   "Start it with: holdfastctl run",
+		AlreadyRunning:   "Holdfast is already running (process %d).",
+		Started:          "Holdfast listens on %s, configuration %s",
+		Stopped:          "Holdfast has stopped.",
+		Network:          "Network",
+		Relay:            "Relay",
+		Clients:          "Clients",
+		Uploads:          "Uploads",
+		Keyring:          "Keyring",
+		AutoFix:          "Auto-fix",
+		On:               "on",
+		Off:              "off",
+		NotListening:     "not listening",
+		KeyringOK:        "open",
+		KeyringLocked:    "locked",
+		KeyringAbsent:    "none",
+		CountRunning:     "%d running, %d waiting",
+		NoClients:        "neither Dino nor Gajim is installed",
+		Problem:          "%s %s",
+		AutoFixOn:        "Auto-fix is on.",
+		AutoFixOff:       "Auto-fix is off. Holdfast does nothing by itself now, except repeating uploads.",
+		AutoFixFile:      "Holdfast is not running; the change is in %s and holds from its next start.",
+		PausedUntil:      "Paused until %s.",
+		PausedOpen:       "Paused until holdfastctl resume.",
+		Resumed:          "Resumed.",
+		NoUploads:        "No uploads yet. Send a file in Dino or Gajim.",
+		NoHosts:          "No upload server is set. Add the one of your account: holdfastctl hosts add upload.example.org",
+		HostAdded:        "%s was added. Its uploads pass through Holdfast from now on.",
+		HostRemoved:      "%s was removed. Its uploads go directly from now on.",
+		HostThere:        "%s is in the list already.",
+		HostMissing:      "%s is not in the list. See: holdfastctl hosts list",
+		HostNoCA:         "made when Holdfast runs",
+		TrustNot:         "%s: not installed anywhere by Holdfast. Certificate: %s",
+		TrustHint:        "A program that is told to trust this file can use the relay, for example: curl --cacert %s -x http://%s",
+		TrustNone:        "No upload server is set, so there is no certificate.",
+		RouteNone:        "No route is installed. Start a client with these variables to have it use Holdfast:",
+		RouteEnv:         "%s=%s",
+		RoutePAC:         "Programs that take a proxy script can be given %s",
+		RouteLater:       "Nothing was changed on this computer.",
+		ResetPlan:        "%s: would be quit, %s in %d places moved aside, and started again if it runs:",
+		ResetPlanEmpty:   "%s: keeps no cache that could be moved aside; it would only be started again if it runs.",
+		ResetDone:        "%s: %s in %d places moved aside.",
+		ResetRestarted:   "%s was started again.",
+		ResetNoCache:     "%s: there was no cache to move aside.",
+		ResetUndo:        "To undo it: holdfastctl reset --undo %s",
+		ResetUndone:      "Reset %s was undone. Everything is where it was.",
+		ResetNone:        "Neither Dino nor Gajim is installed, so there is nothing to reset.",
+		ResetFailed:      "%s was not reset: %s",
+		SecretStored:     "The secret of %s is in the keyring.",
+		SecretGone:       "The secret of %s was removed from the keyring.",
+		SecretPrompt:     "Secret (one line): ",
+		ConfigKept:       "%s could not be changed without touching more than the one value. Edit it by hand.",
+		UnknownKey:       "%s (line %d)",
+		HostEmpty:        "a host name is missing, for example upload.example.org",
+		HostBad:          "%q is not a host name; write it like upload.example.org or upload.example.org:8443, without https:// and without a path",
+		HostPort:         "%q has a port that is not a number from 1 to 65535",
+		ListenBad:        "%q is not an address and port; write it like 127.0.0.1:5380",
+		ListenOpen:       "%q can be reached from other computers; only addresses of this computer are allowed, for example 127.0.0.1:5380",
+		CABad:            "certificates in %s cannot be used: %s",
+		ConfigChanged:    "%s was changed.",
+		BadDuration:      "%q is not a duration; write it like 15m, 1h or 90s",
+		TryHelp:          "See: %s --help",
+		UnknownVerb:      "there is no command %q",
+		MissingArgument:  "%s is missing",
+		TooMany:          "%q is one argument too many",
+		UploadGone:       "There is no running upload %s.",
+		UnknownClient:    "%q is not a client that Holdfast knows; dino and gajim are",
+		NoClientFound:    "%s is not installed here.",
+		CannotRoute:      "Holdfast cannot install routes by itself. holdfastctl route status shows the variables to start a client with.",
+		CannotTrust:      "Holdfast cannot install certificates by itself. holdfastctl trust status shows where they are.",
+		StopWhenUploaded: "Stopping. Running uploads get 10 seconds to finish.",
+	}
+}
+
+func ctlGerman() Ctl {
+	return Ctl{
+		NotRunning:       "Holdfast läuft nicht.",
+		NotRunningHint:   "Starten mit: holdfastctl run",
+		AlreadyRunning:   "Holdfast läuft schon (Prozess %d).",
+		Started:          "Holdfast wartet auf %s, Konfiguration %s",
+		Stopped:          "Holdfast ist beendet.",
+		Network:          "Netz",
+		Relay:            "Relay",
+		Clients:          "Programme",
+		Uploads:          "Uploads",
+		Keyring:          "Schlüsselbund",
+		AutoFix:          "Automatisch beheben",
+		On:               "an",
+		Off:              "aus",
+		NotListening:     "wartet nirgends",
+		KeyringOK:        "offen",
+		KeyringLocked:    "gesperrt",
+		KeyringAbsent:    "keiner",
+		CountRunning:     "%d laufen, %d warten",
+		NoClients:        "weder Dino noch Gajim ist installiert",
+		Problem:          "%s %s",
+		AutoFixOn:        "Automatisches Beheben ist an.",
+		AutoFixOff:       "Automatisches Beheben ist aus. Holdfast tut nun nichts von selbst, außer Uploads zu wiederholen.",
+		AutoFixFile:      "Holdfast läuft nicht; die Änderung steht in %s und gilt ab dem nächsten Start.",
+		PausedUntil:      "Pausiert bis %s.",
+		PausedOpen:       "Pausiert bis holdfastctl resume.",
+		Resumed:          "Fortgesetzt.",
+		NoUploads:        "Noch keine Uploads. Senden Sie eine Datei in Dino oder Gajim.",
+		NoHosts:          "Es ist kein Upload-Server eingetragen. Tragen Sie den Ihres Kontos ein: holdfastctl hosts add upload.example.org",
+		HostAdded:        "%s ist eingetragen. Seine Uploads laufen ab jetzt durch Holdfast.",
+		HostRemoved:      "%s ist ausgetragen. Seine Uploads gehen ab jetzt direkt.",
+		HostThere:        "%s ist schon eingetragen.",
+		HostMissing:      "%s ist nicht eingetragen. Siehe: holdfastctl hosts list",
+		HostNoCA:         "entsteht, wenn Holdfast läuft",
+		TrustNot:         "%s: von Holdfast nirgends installiert. Zertifikat: %s",
+		TrustHint:        "Ein Programm, das dieser Datei vertraut, kann das Relay benutzen, zum Beispiel: curl --cacert %s -x http://%s",
+		TrustNone:        "Es ist kein Upload-Server eingetragen, also gibt es kein Zertifikat.",
+		RouteNone:        "Es ist keine Umleitung eingerichtet. Mit diesen Variablen gestartet benutzt ein Programm Holdfast:",
+		RouteEnv:         "%s=%s",
+		RoutePAC:         "Programme mit Proxy-Skript können dieses benutzen: %s",
+		RouteLater:       "Auf diesem Computer wurde nichts geändert.",
+		ResetPlan:        "%s: würde beendet, %s an %d Orten beiseitegelegt und neu gestartet, falls es läuft:",
+		ResetPlanEmpty:   "%s: hat keinen Zwischenspeicher zum Beiseitelegen; es würde nur neu gestartet, falls es läuft.",
+		ResetDone:        "%s: %s an %d Orten beiseitegelegt.",
+		ResetRestarted:   "%s wurde neu gestartet.",
+		ResetNoCache:     "%s: es gab keinen Zwischenspeicher zum Beiseitelegen.",
+		ResetUndo:        "Rückgängig machen: holdfastctl reset --undo %s",
+		ResetUndone:      "Das Zurücksetzen %s ist rückgängig gemacht. Alles ist, wo es war.",
+		ResetNone:        "Weder Dino noch Gajim ist installiert, also gibt es nichts zurückzusetzen.",
+		ResetFailed:      "%s wurde nicht zurückgesetzt: %s",
+		SecretStored:     "Das Geheimnis von %s liegt im Schlüsselbund.",
+		SecretGone:       "Das Geheimnis von %s ist aus dem Schlüsselbund entfernt.",
+		SecretPrompt:     "Geheimnis (eine Zeile): ",
+		ConfigKept:       "%s ließ sich nicht ändern, ohne mehr als den einen Wert zu berühren. Bearbeiten Sie die Datei von Hand.",
+		UnknownKey:       "%s (Zeile %d)",
+		HostEmpty:        "es fehlt ein Rechnername, zum Beispiel upload.example.org",
+		HostBad:          "%q ist kein Rechnername; schreiben Sie ihn wie upload.example.org oder upload.example.org:8443, ohne https:// und ohne Pfad",
+		HostPort:         "%q hat einen Port, der keine Zahl von 1 bis 65535 ist",
+		ListenBad:        "%q ist keine Adresse mit Port; schreiben Sie sie wie 127.0.0.1:5380",
+		ListenOpen:       "%q ist von anderen Computern erreichbar; erlaubt sind nur Adressen dieses Computers, zum Beispiel 127.0.0.1:5380",
+		CABad:            "Zertifikate in %s sind nicht brauchbar: %s",
+		ConfigChanged:    "%s ist geändert.",
+		BadDuration:      "%q ist keine Dauer; schreiben Sie sie wie 15m, 1h oder 90s",
+		TryHelp:          "Siehe: %s --help",
+		UnknownVerb:      "es gibt keinen Befehl %q",
+		MissingArgument:  "%s fehlt",
+		TooMany:          "%q ist ein Argument zu viel",
+		UploadGone:       "Es läuft kein Upload %s.",
+		UnknownClient:    "%q ist kein Programm, das Holdfast kennt; dino und gajim sind es",
+		NoClientFound:    "%s ist hier nicht installiert.",
+		CannotRoute:      "Holdfast kann Umleitungen nicht selbst einrichten. holdfastctl route status zeigt die Variablen, mit denen ein Programm zu starten ist.",
+		CannotTrust:      "Holdfast kann Zertifikate nicht selbst installieren. holdfastctl trust status zeigt, wo sie liegen.",
+		StopWhenUploaded: "Wird beendet. Laufende Uploads erhalten 10 Sekunden, um fertig zu werden.",
+	}
+}

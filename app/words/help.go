@@ -1,0 +1,154 @@
+package words
+
+// Help is what `holdfastctl --help` and `holdfastctl VERB --help` print.
+type Help struct {
+	Intro  string
+	Exits  string
+	More   string
+	Usage  string // label
+	Sample string // label
+	Verbs  []Verb // in the order of the overview
+}
+
+// Verb is the help of one command.
+type Verb struct {
+	Name    string
+	Usage   string // without the program's name
+	Summary string // one line, no full stop
+	Text    string
+	Example string // one or more lines that can be typed
+}
+
+// Verb finds the help of one command.
+func (h Help) Verb(name string) (Verb, bool) {
+	for _, v := range h.Verbs {
+		if v.Name == name {
+			return v, true
+		}
+	}
+	return Verb{}, false
+}
+
+func helpEnglish() Help {
+	return Help{
+		Intro:  "holdfastctl keeps file uploads in Dino and Gajim working when the network changes.",
+		Exits:  "Exit codes: 0 done, 1 it did not work, 2 wrong arguments, 3 Holdfast is not running, 4 Holdfast is running already.",
+		More:   "holdfastctl COMMAND --help explains a command with an example.",
+		Usage:  "Usage",
+		Sample: "Example",
+		Verbs: []Verb{
+			{"run", "run [-config FILE]", "be the companion, without a screen",
+				"Runs the relay and everything around it until it is stopped with Ctrl-C, SIGTERM or holdfastctl stop. Only one companion runs per person. All settings are in config.toml.",
+				"holdfastctl run"},
+			{"status", "status [--json]", "say how things stand",
+				"Shows the state of a running companion and never starts one. With --json it prints the whole state as one JSON document.",
+				"holdfastctl status\nholdfastctl status --json"},
+			{"reset", "reset [--client dino|gajim] [--dry-run] [--undo ID] [--json]", "start a client afresh without its cache",
+				"Quits the client, moves the part of its cache that it can rebuild aside, and starts it again as it was. Messages, keys, accounts and files are never touched. What was moved is kept for 14 days and can be put back with --undo. --dry-run only shows what would be done.",
+				"holdfastctl reset --client gajim --dry-run\nholdfastctl reset --client gajim"},
+			{"autofix", "autofix on|off", "let Holdfast act by itself, or not",
+				"With auto-fix on, waiting uploads go on the moment a network is back. With auto-fix off they are still repeated, with longer and longer pauses.",
+				"holdfastctl autofix off"},
+			{"pause", "pause [DURATION]", "do nothing by itself for a while",
+				"Like auto-fix off, but it ends by itself after the duration, or with holdfastctl resume when there is none. Uploads still pass through.",
+				"holdfastctl pause 15m"},
+			{"resume", "resume", "end a pause",
+				"Ends a pause and makes up for what was missed.",
+				"holdfastctl resume"},
+			{"uploads", "uploads [--json] [--limit N]", "list running and past uploads",
+				"Newest first, running ones before. At most 200 past uploads are kept.",
+				"holdfastctl uploads --limit 5"},
+			{"cancel", "cancel ID", "end a running upload",
+				"The client is told that the upload did not work. The ID is in holdfastctl uploads.",
+				"holdfastctl cancel 4f2a9c"},
+			{"try", "try ID", "try a waiting upload now",
+				"Does not wait for the next attempt. The ID is in holdfastctl uploads.",
+				"holdfastctl try 4f2a9c"},
+			{"hosts", "hosts [list|add HOST|remove HOST] [--json]", "choose the upload servers that Holdfast takes care of",
+				"The upload server is the host in the links of files you sent, often upload.example.org. A port is only needed when it is not 443. The list shows where the certificate of each is, for programs that have to be told whom to trust.",
+				"holdfastctl hosts add upload.example.org\nholdfastctl hosts list"},
+			{"pac", "pac", "print the proxy script",
+				"Prints the script that sends uploads to Holdfast and everything else directly. A running companion also serves it at http://127.0.0.1:5380/proxy.pac.",
+				"holdfastctl pac"},
+			{"trust", "trust status [--json]", "show the certificates that clients have to trust",
+				"Each upload server has a certificate of its own that is good for this one name only, and whose key no longer exists.",
+				"holdfastctl trust status"},
+			{"route", "route status [--json]", "show how a client finds Holdfast",
+				"Shows the variables to start a client with.",
+				"holdfastctl route status"},
+			{"diagnose", "diagnose [--json]", "check what is missing",
+				"Checks network, relay, keyring and upload servers, and says what to do about each thing that does not work.",
+				"holdfastctl diagnose"},
+			{"secret", "secret set HOST [-scheme jwt|v2] [-prefix /upload/] | secret remove HOST", "renew permissions for a server that you run",
+				"If you run the upload server yourself, Holdfast can renew a permission that became too old while the network was away. For that it needs the secret that server and upload server share. It is read from standard input, never from the command line, and kept in the keyring only.",
+				"holdfastctl secret set upload.example.org < secret.txt"},
+			{"stop", "stop", "stop the companion",
+				"Running uploads get 10 seconds to finish.",
+				"holdfastctl stop"},
+			{"version", "version", "print the version", "", "holdfastctl version"},
+			{"help", "help [COMMAND]", "explain a command", "", "holdfastctl help reset"},
+		},
+	}
+}
+
+func helpGerman() Help {
+	return Help{
+		Intro:  "holdfastctl lässt Datei-Uploads in Dino und Gajim weiterlaufen, wenn das Netz wechselt.",
+		Exits:  "Rückgabewerte: 0 erledigt, 1 es ging nicht, 2 falsche Argumente, 3 Holdfast läuft nicht, 4 Holdfast läuft schon.",
+		More:   "holdfastctl BEFEHL --help erklärt einen Befehl mit einem Beispiel.",
+		Usage:  "Aufruf",
+		Sample: "Beispiel",
+		Verbs: []Verb{
+			{"run", "run [-config FILE]", "den Begleiter ohne Bildschirm starten",
+				"Startet das Relay und alles, was dazugehört, bis Strg-C, SIGTERM oder holdfastctl stop. Je Person läuft nur ein Begleiter. Alle Einstellungen stehen in config.toml.",
+				"holdfastctl run"},
+			{"status", "status [--json]", "sagen, wie es steht",
+				"Zeigt den Zustand eines laufenden Begleiters und startet nie einen. Mit --json erscheint der ganze Zustand als ein JSON-Dokument.",
+				"holdfastctl status\nholdfastctl status --json"},
+			{"reset", "reset [--client dino|gajim] [--dry-run] [--undo ID] [--json]", "ein Programm ohne Zwischenspeicher neu starten",
+				"Beendet das Programm, legt den Teil seines Zwischenspeichers beiseite, den es neu aufbauen kann, und startet es wieder, wie es war. Nachrichten, Schlüssel, Konten und Dateien bleiben unberührt. Das Beiseitegelegte bleibt 14 Tage und kommt mit --undo zurück. --dry-run zeigt nur, was geschähe.",
+				"holdfastctl reset --client gajim --dry-run\nholdfastctl reset --client gajim"},
+			{"autofix", "autofix on|off", "Holdfast selbst handeln lassen oder nicht",
+				"Ist es an, gehen wartende Uploads weiter, sobald wieder ein Netz da ist. Ist es aus, werden sie auch wiederholt, aber mit immer längeren Pausen.",
+				"holdfastctl autofix off"},
+			{"pause", "pause [DURATION]", "eine Weile nichts von selbst tun",
+				"Wie autofix off, endet aber von selbst nach der Dauer, oder ohne Dauer mit holdfastctl resume. Uploads laufen weiter hindurch.",
+				"holdfastctl pause 15m"},
+			{"resume", "resume", "eine Pause beenden",
+				"Beendet eine Pause und holt nach, was liegen blieb.",
+				"holdfastctl resume"},
+			{"uploads", "uploads [--json] [--limit N]", "laufende und vergangene Uploads zeigen",
+				"Die neuesten zuerst, laufende davor. Höchstens 200 vergangene Uploads bleiben erhalten.",
+				"holdfastctl uploads --limit 5"},
+			{"cancel", "cancel ID", "einen laufenden Upload abbrechen",
+				"Das Programm erfährt, dass der Upload nicht geklappt hat. Die ID steht in holdfastctl uploads.",
+				"holdfastctl cancel 4f2a9c"},
+			{"try", "try ID", "einen wartenden Upload jetzt versuchen",
+				"Wartet nicht auf den nächsten Versuch. Die ID steht in holdfastctl uploads.",
+				"holdfastctl try 4f2a9c"},
+			{"hosts", "hosts [list|add HOST|remove HOST] [--json]", "die Upload-Server wählen, um die sich Holdfast kümmert",
+				"Der Upload-Server ist der Rechner in den Links gesendeter Dateien, oft upload.example.org. Ein Port ist nur nötig, wenn er nicht 443 ist. Die Liste zeigt, wo das Zertifikat eines jeden liegt, für Programme, denen man sagen muss, wem sie vertrauen.",
+				"holdfastctl hosts add upload.example.org\nholdfastctl hosts list"},
+			{"pac", "pac", "das Proxy-Skript ausgeben",
+				"Gibt das Skript aus, das Uploads zu Holdfast schickt und alles andere direkt. Ein laufender Begleiter bietet es auch unter http://127.0.0.1:5380/proxy.pac an.",
+				"holdfastctl pac"},
+			{"trust", "trust status [--json]", "die Zertifikate zeigen, denen Programme vertrauen müssen",
+				"Jeder Upload-Server hat ein eigenes Zertifikat, das nur für diesen einen Namen gilt und dessen Schlüssel es nicht mehr gibt.",
+				"holdfastctl trust status"},
+			{"route", "route status [--json]", "zeigen, wie ein Programm Holdfast findet",
+				"Zeigt die Variablen, mit denen ein Programm zu starten ist.",
+				"holdfastctl route status"},
+			{"diagnose", "diagnose [--json]", "prüfen, was fehlt",
+				"Prüft Netz, Relay, Schlüsselbund und Upload-Server und sagt zu allem, was nicht geht, was zu tun ist.",
+				"holdfastctl diagnose"},
+			{"secret", "secret set HOST [-scheme jwt|v2] [-prefix /upload/] | secret remove HOST", "Erlaubnisse für einen eigenen Server erneuern",
+				"Betreiben Sie den Upload-Server selbst, kann Holdfast eine Erlaubnis erneuern, die zu alt wurde, während das Netz fehlte. Dafür braucht es das Geheimnis, das Server und Upload-Server teilen. Es wird von der Standardeingabe gelesen, nie von der Befehlszeile, und liegt nur im Schlüsselbund.",
+				"holdfastctl secret set upload.example.org < secret.txt"},
+			{"stop", "stop", "den Begleiter beenden",
+				"Laufende Uploads erhalten 10 Sekunden, um fertig zu werden.",
+				"holdfastctl stop"},
+			{"version", "version", "die Version ausgeben", "", "holdfastctl version"},
+			{"help", "help [COMMAND]", "einen Befehl erklären", "", "holdfastctl help reset"},
+		},
+	}
+}

@@ -1,0 +1,184 @@
+package words
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"holdfast/app/agent"
+)
+
+// Upload is what is said about one upload.
+type Upload struct {
+	Receiving, Sending, Waiting, Done, Failed, Cancelled string
+	UnknownClient                                        string
+	RepeatedOnce                                         string
+	Repeated                                             string // %d times
+	ResignedOnce                                         string
+	Resigned                                             string // %d times
+	Of                                                   string // %s of %s
+}
+
+func uploadEnglish() Upload {
+	return Upload{
+		Receiving: "Starting", Sending: "Uploading", Waiting: "Waiting", Done: "Done", Failed: "Not uploaded", Cancelled: "Cancelled",
+		UnknownClient: "another program",
+		RepeatedOnce:  "started again once", Repeated: "started again %d times",
+		ResignedOnce: "permission renewed once", Resigned: "permission renewed %d times",
+		Of: "%s of %s",
+	}
+}
+
+func uploadGerman() Upload {
+	return Upload{
+		Receiving: "Beginnt", Sending: "Wird hochgeladen", Waiting: "Wartet", Done: "Fertig", Failed: "Nicht hochgeladen", Cancelled: "Abgebrochen",
+		UnknownClient: "einem anderen Programm",
+		RepeatedOnce:  "einmal neu begonnen", Repeated: "%d-mal neu begonnen",
+		ResignedOnce: "Erlaubnis einmal erneuert", Resigned: "Erlaubnis %d-mal erneuert",
+		Of: "%s von %s",
+	}
+}
+
+// UploadState names the state of an upload.
+func (w *Words) UploadState(u agent.Upload) string {
+	switch u.State {
+	case "receiving":
+		return w.Upload.Receiving
+	case "sending":
+		return w.Upload.Sending
+	case "waiting":
+		return w.Upload.Waiting
+	case "done":
+		return w.Upload.Done
+	case "cancelled":
+		return w.Upload.Cancelled
+	}
+	return w.Upload.Failed
+}
+
+// UploadHistory says what had to be done for an upload: "started again 2 times, permission renewed once"; "" for nothing.
+func (w *Words) UploadHistory(u agent.Upload) string {
+	var parts []string
+	count := func(n int, once, many string) {
+		switch {
+		case n == 1:
+			parts = append(parts, once)
+		case n > 1:
+			parts = append(parts, fmt.Sprintf(many, n))
+		}
+	}
+	count(u.Repeats, w.Upload.RepeatedOnce, w.Upload.Repeated)
+	count(u.Resigned, w.Upload.ResignedOnce, w.Upload.Resigned)
+	return strings.Join(parts, ", ")
+}
+
+// UploadAmount is "1.2 MB of 5.0 MB" while it runs, and the size when it has ended.
+func (w *Words) UploadAmount(u agent.Upload) string {
+	switch u.State {
+	case "receiving", "sending", "waiting":
+		return fmt.Sprintf(w.Upload.Of, w.Bytes(u.Sent), w.Bytes(u.Size))
+	}
+	return w.Bytes(u.Size)
+}
+
+// Bytes writes a size as people read it, in powers of 1000.
+func (w *Words) Bytes(n int64) string {
+	if n < 1000 {
+		return fmt.Sprintf("%d B", max(n, 0))
+	}
+	v, unit := float64(n), 0
+	for _, next := range []string{"kB", "MB", "GB", "TB"} {
+		v /= 1000
+		unit++
+		if v < 999.95 || next == "TB" {
+			s := fmt.Sprintf("%.1f %s", v, next)
+			if w.Lang == "de" {
+				s = strings.Replace(s, ".", ",", 1)
+			}
+			return s
+		}
+	}
+	return ""
+}
+
+// Clock writes a moment as people read it: the time today, else date and time.
+func (w *Words) Clock(t, now time.Time) string {
+	t, now = t.Local(), now.Local()
+	if t.Year() == now.Year() && t.YearDay() == now.YearDay() {
+		return t.Format("15:04")
+	}
+	if w.Lang == "de" {
+		return t.Format("02.01.2006 15:04")
+	}
+	return t.Format("2006-01-02 15:04")
+}
+
+// Reason is why an upload waits or did not work.
+type Reason struct {
+	Offline     string
+	Refused     string // %s what the server said
+	Certificate string // %s host
+	GaveUp      string // %s host
+	ClientGone  string
+	Unreachable string // %s host
+	Cancelled   string
+	SpoolFull   string
+	Unknown     string // %s detail
+}
+
+func reasonEnglish() Reason {
+	return Reason{
+		Offline:     "There is no network. The upload goes on when there is one.",
+		Refused:     "The upload server refused the file: %s",
+		Certificate: "%s could not prove who it is, so nothing was sent. Tell its admin that the certificate is not valid.",
+		GaveUp:      "%s did not take the file in a long time. Send the file again.",
+		ClientGone:  "The client gave up before the file was sent. Send the file again.",
+		Unreachable: "%s cannot be reached. The upload is tried again by itself.",
+		Cancelled:   "Cancelled. Send the file again to upload it.",
+		SpoolFull:   "There was no room to keep a copy, so the upload could not be started again. Free some space and send the file again.",
+		Unknown:     "The upload did not work: %s",
+	}
+}
+
+func reasonGerman() Reason {
+	return Reason{
+		Offline:     "Es gibt kein Netz. Der Upload geht weiter, sobald es eines gibt.",
+		Refused:     "Der Upload-Server hat die Datei abgelehnt: %s",
+		Certificate: "%s konnte nicht beweisen, wer er ist, darum wurde nichts gesendet. Melden Sie dem Betreiber, dass das Zertifikat nicht gültig ist.",
+		GaveUp:      "%s hat die Datei lange nicht angenommen. Senden Sie die Datei noch einmal.",
+		ClientGone:  "Das Programm hat aufgegeben, bevor die Datei gesendet war. Senden Sie die Datei noch einmal.",
+		Unreachable: "%s ist nicht erreichbar. Der Upload wird von selbst wieder versucht.",
+		Cancelled:   "Abgebrochen. Zum Hochladen die Datei noch einmal senden.",
+		SpoolFull:   "Für eine Kopie war kein Platz, darum konnte der Upload nicht neu beginnen. Schaffen Sie Platz und senden Sie die Datei noch einmal.",
+		Unknown:     "Der Upload hat nicht geklappt: %s",
+	}
+}
+
+// UploadReason turns a reason code of the relay into a sentence.
+func (w *Words) UploadReason(code, host, detail string) string {
+	r := w.Reason
+	switch code {
+	case "":
+		return ""
+	case "offline":
+		return r.Offline
+	case "refused":
+		return fmt.Sprintf(r.Refused, detail)
+	case "certificate":
+		return fmt.Sprintf(r.Certificate, host)
+	case "gave-up":
+		return fmt.Sprintf(r.GaveUp, host)
+	case "client-gone":
+		return r.ClientGone
+	case "unreachable", "network", "busy", "retry":
+		return fmt.Sprintf(r.Unreachable, host)
+	case "cancelled":
+		return r.Cancelled
+	case "spool-full", "no-spool":
+		return r.SpoolFull
+	}
+	if detail == "" {
+		detail = code
+	}
+	return fmt.Sprintf(r.Unknown, detail)
+}
