@@ -1,16 +1,21 @@
 // Package token signs and verifies upload tokens.
 //
 // A token is a MAC over a Claims value in one of the Schemes. The package is a
-// function of bytes: it opens no file, reads no clock and knows no HTTP.
+// function of bytes: it opens no file, reads no clock and knows no HTTP. The
+// formats are written down, with examples, in docs/token.md.
 //
 // # Invariants
 //   - Verify is the only way to obtain Claims from the wire.
 //   - MACs are compared in constant time; every accepted encoding is canonical.
+//   - One credential of a request is chosen before any MAC is computed, and it alone decides.
+//   - Nothing inside a token is interpreted before its MAC has been found good.
 //   - Adding a Scheme never changes what an existing Scheme accepts.
 package token
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 )
 
@@ -27,11 +32,23 @@ const (
 	JWT    Scheme = "jwt"    // Prosody mod_http_file_share
 )
 
+// Schemes lists every Scheme, in the order in which credentials of one request are preferred.
+func Schemes() []Scheme { return []Scheme{JWT, Bearer, V3, V2, Token, V} }
+
+// ParseScheme reads the name of a Scheme as a configuration writes it.
+func ParseScheme(name string) (Scheme, error) {
+	s := Scheme(name)
+	if !slices.Contains(Schemes(), s) {
+		return "", fmt.Errorf("unknown scheme %q: it must be one of v, v2, token, v3, bearer, jwt", name)
+	}
+	return s, nil
+}
+
 // Claims is what a token says.
 type Claims struct {
 	Scheme Scheme
 	Path   string // decoded path below the prefix, no leading slash
-	Size   int64  // bytes
+	Size   int64  // bytes; v3 does not sign it, there it is the request's
 	Type   string // v2, token: the signed type; jwt: filetype (may be empty)
 	User   string // bare JID (bearer user, jwt sub); else empty
 	Owner  string // 40 lower-case hex: SHA-1 of User, or ejabberd's owner segment; else empty
@@ -40,12 +57,33 @@ type Claims struct {
 	Expires  time.Time // zero: the token carries no time
 	Retain   time.Time // jwt `expires`: keep the file until then; zero: for ever
 
-	Form Form     // bearer only
-	MAC  [32]byte // the verified MAC; identifies a bearer token when it is burnt
+	Form    Form     // bearer only
+	Session string   // bearer session_based only: session_id (may be empty)
+	MAC     [32]byte // the verified MAC; identifies a bearer token when it is burnt
 }
 
 // Form is the payload format of a bearer token.
 type Form uint8
+
+// The payload formats, fields joined by NUL. E is the query's expiry.
+const (
+	NoForm           Form = iota
+	NetworkResilient      // user, file, size, E-86400, E, "network_resilient"
+	Standard              // user, file, size, E-3600
+	Simple                // user, file, size: carries no time
+	Expiring              // user, file, size, E
+	IssuedExpiring        // user, file, size, E-3600, E
+	SessionBased          // user, file, size, E, session_id
+)
+
+// String returns the name that logs use for f.
+func (f Form) String() string {
+	names := [...]string{"", "network_resilient", "standard", "simple", "expiring", "issued_expiring", "session_based"}
+	if int(f) >= len(names) {
+		return fmt.Sprintf("form(%d)", uint8(f))
+	}
+	return names[f]
+}
 
 // Request is what Verify looks at: the wire values of one request, decoded.
 type Request struct {
@@ -57,48 +95,11 @@ type Request struct {
 	Type          string // Content-Type as sent, verbatim; empty: none sent
 }
 
-// Secret is key material that never prints itself.
-type Secret []byte
-
-// Issuer binds secrets to the schemes they may verify. The first secret signs, all verify.
-type Issuer struct {
-	Schemes        []Scheme
-	Secrets        []Secret
-	LegacyFullPath bool // also accept MACs over the whole URL path
-}
-
 // The errors a caller branches on. Anything else from Verify is a bug.
 var (
 	ErrMissing = errors.New("no upload token")
 	ErrInvalid = errors.New("upload token does not match")
 	ErrSize    = errors.New("size differs from the signed size") // only where the size is authenticated apart from the MAC input (jwt)
-	ErrNoSize  = errors.New("no length given")                   // Size is -1
+	ErrNoSize  = errors.New("no length given")                   // Size is negative
 	ErrPath    = errors.New("path not allowed")                  // from ParsePath
 )
-
-// Verifier checks requests against a fixed set of issuers. Safe for concurrent use.
-type Verifier struct{ issuers []Issuer }
-
-// NewVerifier returns a Verifier; an issuer without schemes or secrets is an error.
-func NewVerifier(issuers []Issuer) (*Verifier, error) { return &Verifier{issuers}, nil }
-
-// Verify returns what the chosen credential of r says, or one of the errors above.
-// Time is not judged here.
-func (v *Verifier) Verify(r Request) (Claims, error) { return Claims{}, ErrMissing }
-
-// Grant is what an issuer hands out: how to make a signed request.
-type Grant struct {
-	RawQuery      string // without '?', empty for header-only schemes
-	Authorization string // empty for query-only schemes
-}
-
-// Sign makes the credential for c with the secret. For jwt a zero Expires is an error;
-// fullPath is only used by v3 (leading slash).
-func Sign(c Claims, fullPath string, secret Secret) (Grant, error) { return Grant{}, ErrInvalid }
-
-// ParsePath decodes the escaped path below the prefix exactly once and applies the path rules
-// (2 to 8 segments and so on); the error wraps ErrPath and says which rule.
-func ParsePath(escaped string) (string, error) { return "", ErrPath }
-
-// EscapePath is the inverse of ParsePath for building URLs.
-func EscapePath(path string) string { return path }
