@@ -21,7 +21,7 @@ const isolatedEnv = "HOLDFAST_LAB_ISOLATED"
 func Isolated() bool { return os.Getenv(isolatedEnv) != "" }
 
 // Isolate runs this very program again, with the same arguments, as the first process of its own network, mount and
-// process namespaces: only loopback, hosts as given ("127.0.1.2 upload.lab.test"), and an empty /tmp below dir.
+// process namespaces: only loopback, hosts as given ("127.0.1.2 upload.lab.test"), and TMPDIR below dir.
 // When that process ends the kernel ends everything it started. It returns the exit code.
 // It needs root. Call it from TestMain, before m.Run; env is added to the environment of the second run.
 func Isolate(dir string, hosts []string, env ...string) (int, error) {
@@ -31,7 +31,7 @@ func Isolate(dir string, hosts []string, env ...string) (int, error) {
 			return 1, err
 		}
 	}
-	if err := os.Chmod(filepath.Join(dir, "tmp"), 0o1777|os.ModeSticky); err != nil {
+	if err := os.Chmod(filepath.Join(dir, "tmp"), 0o777|os.ModeSticky); err != nil {
 		return 1, err
 	}
 	files := map[string]string{
@@ -52,7 +52,7 @@ func Isolate(dir string, hosts []string, env ...string) (int, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	cmd := exec.Command(exe, os.Args[1:]...)
-	cmd.Env = append(append(os.Environ(), isolatedEnv+"="+dir), env...)
+	cmd.Env = append(append(os.Environ(), isolatedEnv+"="+dir, "TMPDIR="+filepath.Join(dir, "tmp")), env...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID,
@@ -99,9 +99,6 @@ func EnterIsolated() error {
 		if err := unix.Mount(filepath.Join(dir, "etc", name), target, "", unix.MS_BIND, ""); err != nil {
 			return fmt.Errorf("replace %s: %w", target, err)
 		}
-	}
-	if err := unix.Mount(filepath.Join(dir, "tmp"), "/tmp", "", unix.MS_BIND, ""); err != nil {
-		return fmt.Errorf("replace /tmp: %w", err)
 	}
 	return upLoopback()
 }

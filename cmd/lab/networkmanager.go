@@ -116,9 +116,7 @@ func (nm *NetworkManager) become(state, connectivity uint32, primary dbus.Object
 		{"Connectivity", connectivity},
 		{"State", state},
 	} {
-		if err := nm.root.Set(nmName, p.name, dbus.MakeVariant(p.value)); err != nil {
-			return err
-		}
+		nm.root.SetMust(nmName, p.name, p.value)
 	}
 	return nm.conn.Emit(nmRoot, nmName+".StateChanged", state)
 }
