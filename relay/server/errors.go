@@ -1,0 +1,123 @@
+package server
+
+import (
+	"errors"
+	"io/fs"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"holdfast/relay/server/ledger"
+	"holdfast/relay/server/store"
+	"holdfast/relay/token"
+)
+
+// Refusal is one way to say no: a stable code for programs, a status, and a plain sentence for people.
+// HTTP/1.1 clients see the sentence as the reason phrase, and everybody as the body.
+type Refusal struct {
+	Code     string        // Holdfast-Error
+	Status   int           // HTTP status
+	Sentence string        // plain ASCII, one line
+	Retry    time.Duration // Retry-After; zero: none
+}
+
+// Error returns the code, for logs.
+func (r *Refusal) Error() string { return r.Code }
+
+// The one table of refusals. A new one is a change of the wire contract.
+var (
+	ErrBadPath     = &Refusal{Code: "bad-path", Status: http.StatusBadRequest, Sentence: "This file name or path is not allowed."}
+	ErrBadRequest  = &Refusal{Code: "bad-request", Status: http.StatusBadRequest, Sentence: "The request is not complete or not correct."}
+	ErrDigest      = &Refusal{Code: "digest-mismatch", Status: http.StatusBadRequest, Sentence: "The file was damaged on its way. Send it again."}
+	ErrNoToken     = &Refusal{Code: "token-missing", Status: http.StatusForbidden, Sentence: "This upload has no token. Send the file again."}
+	ErrBadToken    = &Refusal{Code: "token-invalid", Status: http.StatusForbidden, Sentence: "The upload token does not belong to this file."}
+	ErrLate        = &Refusal{Code: "token-late", Status: http.StatusForbidden, Sentence: "The upload token is too old. Send the file again."}
+	ErrNotFound    = &Refusal{Code: "not-found", Status: http.StatusNotFound, Sentence: "There is no such file."}
+	ErrMethod      = &Refusal{Code: "method-not-allowed", Status: http.StatusMethodNotAllowed, Sentence: "This method is not allowed here. Files are sent with PUT."}
+	ErrStalled     = &Refusal{Code: "stalled", Status: http.StatusRequestTimeout, Sentence: "The upload stopped moving. Send the file again."}
+	ErrSlotUsed    = &Refusal{Code: "slot-used", Status: http.StatusConflict, Sentence: "This upload slot was used for another file already."}
+	ErrTokenUsed   = &Refusal{Code: "token-used", Status: http.StatusConflict, Sentence: "This upload token was used for another file already."}
+	ErrNoLength    = &Refusal{Code: "length-required", Status: http.StatusLengthRequired, Sentence: "The upload does not say how long it is."}
+	ErrSize        = &Refusal{Code: "size-mismatch", Status: http.StatusRequestEntityTooLarge, Sentence: "The file is not as long as it was announced."}
+	ErrTooLarge    = &Refusal{Code: "too-large", Status: http.StatusRequestEntityTooLarge, Sentence: "The file is larger than this server allows."}
+	ErrUnavailable = &Refusal{Code: "unavailable", Status: http.StatusServiceUnavailable, Sentence: "The upload server has a problem. Try again later.", Retry: 30 * time.Second}
+	ErrFull        = &Refusal{Code: "storage-full", Status: http.StatusInsufficientStorage, Sentence: "The upload server has no space left. Try again later.", Retry: 5 * time.Minute}
+)
+
+// Refusals lists the table, ordered by code.
+func Refusals() []Refusal {
+	all := []*Refusal{
+		ErrBadPath, ErrBadRequest, ErrDigest, ErrNoToken, ErrBadToken, ErrLate, ErrNotFound, ErrMethod, ErrStalled,
+		ErrSlotUsed, ErrTokenUsed, ErrNoLength, ErrSize, ErrTooLarge, ErrUnavailable, ErrFull,
+	}
+	out := make([]Refusal, len(all))
+	for i, r := range all {
+		out[i] = *r
+	}
+	slices.SortFunc(out, func(a, b Refusal) int {
+		if a.Code < b.Code {
+			return -1
+		}
+		return 1
+	})
+	return out
+}
+
+// refusalOf turns any error into a row of the table. What is not known is unavailable to the client and full to the log.
+func refusalOf(err error) *Refusal {
+	var r *Refusal
+	switch {
+	case errors.As(err, &r):
+		return r
+	case errors.Is(err, token.ErrMissing):
+		return ErrNoToken
+	case errors.Is(err, token.ErrInvalid):
+		return ErrBadToken
+	case errors.Is(err, token.ErrSize):
+		return ErrSize
+	case errors.Is(err, token.ErrNoSize):
+		return ErrNoLength
+	case errors.Is(err, token.ErrPath):
+		return ErrBadPath
+	case errors.Is(err, ledger.ErrTokenUsed):
+		return ErrTokenUsed
+	case errors.Is(err, store.ErrFull):
+		return ErrFull
+	case errors.Is(err, fs.ErrExist):
+		return ErrSlotUsed
+	case errors.Is(err, fs.ErrNotExist):
+		return ErrNotFound
+	}
+	return ErrUnavailable
+}
+
+// refuse answers with the refusal of err: the sentence as reason phrase and body, and the code.
+func refuse(w http.ResponseWriter, r *http.Request, err error) *Refusal {
+	ref := refusalOf(err)
+	h := w.Header()
+	for _, k := range []string{"Etag", "Last-Modified", "Content-Disposition", "Content-Encoding"} {
+		h.Del(k)
+	}
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Length", strconv.Itoa(len(ref.Sentence)+1))
+	h.Set("Holdfast-Error", ref.Code)
+	if ref.Retry > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(ref.Retry/time.Second)))
+	}
+	if c := connOf(r); c != nil {
+		c.say(ref.Status, ref.Sentence)
+		if r.ContentLength != 0 {
+			// net/http reads the rest of a short body before it answers; a client that holds it back must not hold the answer.
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(min(c.idle, lingerIdle)))
+			c.lingers()
+		}
+	}
+	w.WriteHeader(ref.Status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write([]byte(ref.Sentence + "\n")) // a client that is gone hears nothing
+	}
+	return ref
+}

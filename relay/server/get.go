@@ -1,0 +1,110 @@
+package server
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"strings"
+
+	"holdfast/relay/server/store"
+	"holdfast/relay/token"
+)
+
+// get answers GET and HEAD: ranges, conditions and validators as RFC 9110 has them.
+func (s *Server) get(w http.ResponseWriter, r *http.Request) error {
+	path, err := s.path(r)
+	if err != nil {
+		return s.folder(r, err)
+	}
+	f, err := s.store.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return ErrNotFound
+	}
+	if err != nil {
+		return fmt.Errorf("%w: open the file: %w", ErrUnavailable, err)
+	}
+	defer func() { _ = f.Close() }() // read only
+	info, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("%w: stat the file: %w", ErrUnavailable, err)
+	}
+	meta, err := f.Meta()
+	if err != nil {
+		return fmt.Errorf("%w: read what rides with the file: %w", ErrUnavailable, err)
+	}
+	if !meta.Retain.IsZero() && !s.now().Before(meta.Retain) { // the sweep has not come by yet
+		return ErrNotFound
+	}
+	fileHeader(w.Header(), path, meta)
+	w.Header().Set("ETag", f.ETag())
+	counted := &countingWriter{ResponseWriter: w}
+	http.ServeContent(counted, r, "", info.ModTime(), content(f))
+	s.metrics.downloaded.Add(float64(counted.n))
+	return nil
+}
+
+// folder decides what a path that is no file path is for a reader: a folder's name is not found, the rest is a bad path.
+func (s *Server) folder(r *http.Request, bad error) error {
+	rest := strings.TrimSuffix(strings.TrimPrefix(r.URL.EscapedPath(), s.prefix), "/")
+	if rest == "" {
+		return ErrNotFound
+	}
+	if _, err := token.ParsePath(rest + "/x"); err == nil {
+		return ErrNotFound
+	}
+	return bad
+}
+
+// content returns what net/http can hand to sendfile, if the file has it.
+func content(f store.File) io.ReadSeeker {
+	if o, ok := f.(interface{ OSFile() *os.File }); ok {
+		return o.OSFile()
+	}
+	return f
+}
+
+// fileHeader sets what keeps an uploaded file from acting on the origin it is served from.
+func fileHeader(h http.Header, path string, meta store.Meta) {
+	name := path[strings.LastIndexByte(path, '/')+1:]
+	mediaType := meta.Type
+	if mediaType == "" {
+		mediaType = typeByName(name)
+	}
+	h.Set("Content-Type", mediaType)
+	h.Set("Content-Disposition", disposition(mediaType, name))
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; sandbox")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Cross-Origin-Resource-Policy", "cross-origin")
+	h.Set("Cache-Control", "public, max-age=31556952, immutable")
+	if len(meta.Digest) == 32 {
+		h.Set("Repr-Digest", "sha-256=:"+base64.StdEncoding.EncodeToString(meta.Digest)+":")
+	}
+}
+
+// countingWriter counts the bytes of a download and lets sendfile through.
+type countingWriter struct {
+	http.ResponseWriter
+	n int64
+}
+
+// Write is io.Writer.
+func (c *countingWriter) Write(p []byte) (int, error) {
+	n, err := c.ResponseWriter.Write(p)
+	c.n += int64(n)
+	return n, err
+}
+
+// ReadFrom is io.ReaderFrom.
+func (c *countingWriter) ReadFrom(src io.Reader) (int64, error) {
+	n, err := io.Copy(c.ResponseWriter, src)
+	c.n += n
+	return n, err
+}
+
+// Unwrap is for http.ResponseController.
+func (c *countingWriter) Unwrap() http.ResponseWriter { return c.ResponseWriter }

@@ -1,0 +1,100 @@
+package server
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// document is what /.well-known/holdfast says. It names only what this server can do.
+type document struct {
+	Version   int      `json:"version"`
+	API       string   `json:"api"`
+	MaxUpload int64    `json:"max_upload_size,omitempty"`
+	Resume    []string `json:"resume"`
+	Resign    []string `json:"resign"`
+	Now       int64    `json:"now"`
+}
+
+// info answers what a relay wants to know before it chooses how to send.
+func (s *Server) info(w http.ResponseWriter, r *http.Request) error {
+	w.Header().Set("Access-Control-Allow-Origin", "*")
+	return reply(w, r, http.StatusOK, document{
+		Version:   1,
+		API:       s.prefix + apiSegment,
+		MaxUpload: s.set.Load().MaxUpload,
+		Resume:    []string{},
+		Resign:    []string{},
+		Now:       s.now().Unix(),
+	})
+}
+
+// health answers that the process lives. Whether it is well is told only on the metrics side.
+func health(w http.ResponseWriter, _ *http.Request) error {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	_, _ = io.WriteString(w, "OK\n") // a client that is gone hears nothing
+	return nil
+}
+
+// condition is /health?verbose.
+type condition struct {
+	Status  string `json:"status"` // ok or failing
+	Store   string `json:"store"`
+	Ledger  string `json:"ledger"`
+	Free    uint64 `json:"disk_free_bytes"`
+	Uploads int64  `json:"uploads_running"`
+	Now     string `json:"now"`
+}
+
+// verbose says what works and what does not; 503 if something does not.
+func (s *Server) verbose(w http.ResponseWriter, r *http.Request) error {
+	c := condition{Status: "ok", Store: "ok", Ledger: "ok", Uploads: s.uploads.Load(), Now: s.now().UTC().Format(time.RFC3339)}
+	status := http.StatusOK
+	var err error
+	if c.Free, err = s.store.Free(); err != nil {
+		c.Status, c.Store, status = "failing", err.Error(), http.StatusServiceUnavailable
+	}
+	if err := s.ledger.Health(); err != nil {
+		c.Status, c.Ledger, status = "failing", err.Error(), http.StatusServiceUnavailable
+	} else if _, err := s.ledger.Burnt(r.Context(), "health/probe"); err != nil {
+		c.Status, c.Ledger, status = "failing", err.Error(), http.StatusServiceUnavailable
+	}
+	return reply(w, r, status, c)
+}
+
+// reply writes a JSON document.
+func reply(w http.ResponseWriter, r *http.Request, status int, doc any) error {
+	b, err := json.Marshal(doc)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(append(b, '\n')) // a client that is gone hears nothing
+	}
+	return nil
+}
+
+// MetricsHandler returns the side for the admin's own network: /metrics and /health, with ?verbose.
+func (s *Server) MetricsHandler() http.Handler {
+	mux := http.NewServeMux()
+	if s.registry != nil {
+		mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))
+	}
+	mux.HandleFunc("GET /health", func(w http.ResponseWriter, r *http.Request) {
+		h := health
+		if r.URL.Query().Has("verbose") {
+			h = s.verbose
+		}
+		if err := h(w, r); err != nil {
+			refuse(w, r, err)
+		}
+	})
+	return mux
+}

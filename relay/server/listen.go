@@ -1,0 +1,190 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Limits of a connection that no configuration changes.
+const (
+	handshakeTimeout = 10 * time.Second
+	headerTimeout    = 15 * time.Second
+	headerBytes      = 32 << 10
+	downloadDrain    = 10 * time.Second // how long downloads may hold up a stop
+)
+
+// Serve answers connections on l until ctx ends, over TLS if tc is not nil. Then it accepts no more and lets
+// uploads finish as long as they move; downloads get a few seconds. It closes l.
+func (s *Server) Serve(ctx context.Context, l net.Listener, tc *tls.Config) error {
+	in := newListener(l, tc, s.idle, s.log)
+	srv := &http.Server{
+		Handler:           s.Handler(),
+		ReadHeaderTimeout: s.headerTimeout,
+		IdleTimeout:       s.idle,
+		MaxHeaderBytes:    headerBytes,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		ConnContext:       withConn,
+		ConnState: func(c net.Conn, state http.ConnState) {
+			if c, ok := c.(*conn); ok && state == http.StateIdle {
+				c.settle()
+			}
+		},
+		HTTP2: &http.HTTP2Config{SendPingTimeout: s.idle, WriteByteTimeout: s.idle},
+	}
+	if tc != nil {
+		srv.TLSConfig = &tls.Config{NextProtos: []string{"h2", "http/1.1"}, MinVersion: tls.VersionTLS12}
+	}
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(in) }()
+	select {
+	case err := <-served:
+		_ = in.Close()
+		_ = srv.Close()
+		s.running.Wait()
+		return fmt.Errorf("accept connections: %w", err)
+	case <-ctx.Done():
+	}
+	s.drain(srv)
+	err := <-served
+	_ = in.Close()
+	s.running.Wait()
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// drain stops srv: no new connections, idle ones closed, uploads waited for, downloads cut after a while.
+func (s *Server) drain(srv *http.Server) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = srv.Shutdown(ctx) // its error is our own cancel
+	}()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for began := time.Now(); ; {
+		select {
+		case <-done:
+			_ = srv.Close()
+			return
+		case <-tick.C:
+			if s.uploads.Load() == 0 && time.Since(began) > downloadDrain {
+				cancel()
+				<-done
+				_ = srv.Close()
+				return
+			}
+		}
+	}
+}
+
+// listener hands out connections that are ready for HTTP: wrapped for HTTP/1, bare TLS for HTTP/2. The TLS handshake
+// is done here, since net/http speaks HTTP/2 only on a *tls.Conn and HTTP/1 needs the wrapper around it.
+type listener struct {
+	net.Listener
+	tls  *tls.Config
+	idle time.Duration
+	log  *slog.Logger
+
+	ready  chan net.Conn
+	failed chan error
+	ctx    context.Context // ends at Close; a handshake belongs to the listener, not to a caller
+	cancel context.CancelFunc
+	once   sync.Once
+	group  sync.WaitGroup
+}
+
+func newListener(l net.Listener, tc *tls.Config, idle time.Duration, log *slog.Logger) net.Listener {
+	in := &listener{Listener: l, idle: idle, log: log}
+	if tc == nil {
+		return in
+	}
+	in.tls = tc.Clone()
+	in.tls.NextProtos = []string{"h2", "http/1.1"}
+	in.ready, in.failed = make(chan net.Conn), make(chan error, 1)
+	in.ctx, in.cancel = context.WithCancel(context.Background())
+	in.group.Go(in.accept)
+	return in
+}
+
+// Accept returns the next connection.
+func (l *listener) Accept() (net.Conn, error) {
+	if l.tls == nil {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		return &conn{Conn: c, raw: c, idle: l.idle}, nil
+	}
+	select {
+	case c := <-l.ready:
+		return c, nil
+	case <-l.ctx.Done():
+		return nil, net.ErrClosed
+	case err := <-l.failed:
+		return nil, err
+	}
+}
+
+func (l *listener) accept() {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			var temporary interface{ Temporary() bool }
+			if errors.As(err, &temporary) && temporary.Temporary() && l.ctx.Err() == nil {
+				l.log.Warn("accept failed", "error", err)
+				select {
+				case <-time.After(50 * time.Millisecond):
+					continue
+				case <-l.ctx.Done():
+				}
+			}
+			l.failed <- err
+			return
+		}
+		l.group.Go(func() { l.handshake(c) })
+	}
+}
+
+func (l *listener) handshake(raw net.Conn) {
+	ctx, cancel := context.WithTimeout(l.ctx, handshakeTimeout)
+	defer cancel()
+	t := tls.Server(raw, l.tls)
+	if err := t.HandshakeContext(ctx); err != nil {
+		l.log.Debug("tls handshake failed", "error", err)
+		_ = raw.Close()
+		return
+	}
+	var c net.Conn = t
+	if t.ConnectionState().NegotiatedProtocol != "h2" {
+		c = &conn{Conn: t, raw: raw, idle: l.idle}
+	}
+	select {
+	case l.ready <- c:
+	case <-l.ctx.Done():
+		_ = raw.Close()
+	}
+}
+
+// Close stops accepting and waits for running handshakes to end.
+func (l *listener) Close() error {
+	var err error
+	l.once.Do(func() {
+		err = l.Listener.Close()
+		if l.tls != nil {
+			l.cancel()
+			l.group.Wait()
+		}
+	})
+	return err
+}

@@ -1,0 +1,63 @@
+package server
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics counts what an admin wants to see. Labels come from short fixed lists, never from what a client sends.
+type metrics struct {
+	uploads    *prometheus.CounterVec // result: stored, repeated; scheme
+	uploaded   prometheus.Counter
+	downloaded prometheus.Counter
+	refusals   *prometheus.CounterVec // code
+	grace      *prometheus.CounterVec // window; client: kind
+	beyond     *prometheus.CounterVec // client: kind
+	sessions   *prometheus.CounterVec // event: new, restored
+	changes    prometheus.Counter
+	removed    prometheus.Counter
+	running    prometheus.Gauge
+	latency    *prometheus.HistogramVec // method
+}
+
+func newMetrics(reg *prometheus.Registry) *metrics {
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "holdfast", Name: name, Help: help})
+	}
+	vec := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "holdfast", Name: name, Help: help}, labels)
+	}
+	m := &metrics{
+		uploads:    vec("uploads_total", "Uploads answered with 201, by result and token scheme.", "result", "scheme"),
+		uploaded:   counter("upload_bytes_total", "Bytes of stored files."),
+		downloaded: counter("download_bytes_total", "Bytes of files sent."),
+		refusals:   vec("refusals_total", "Refused requests by Holdfast-Error code.", "code"),
+		grace:      vec("grace_total", "Late tokens admitted, by grace window and client kind.", "window", "client"),
+		beyond:     vec("beyond_grace_total", "Late tokens refused, by client kind.", "client"),
+		sessions:   vec("sessions_total", "Sessions begun and restored.", "event"),
+		changes:    counter("address_changes_total", "Uploads of a known identity from another address than its last fresh one."),
+		removed:    counter("files_removed_total", "Files removed because their time was over."),
+		running: prometheus.NewGauge(prometheus.GaugeOpts{
+			Namespace: "holdfast", Name: "uploads_running", Help: "Uploads being received.",
+		}),
+		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: "holdfast", Name: "request_seconds", Help: "Time from the head of a request to the end of its answer, by method.",
+			Buckets: []float64{.001, .005, .02, .1, .5, 2, 10, 60, 600},
+		}, []string{"method"}),
+	}
+	if reg != nil {
+		reg.MustRegister(m.uploads, m.uploaded, m.downloaded, m.refusals, m.grace, m.beyond, m.sessions, m.changes,
+			m.removed, m.running, m.latency)
+	}
+	return m
+}
+
+func (m *metrics) took(method string, d time.Duration) {
+	switch method {
+	case "GET", "HEAD", "PUT", "OPTIONS":
+	default:
+		method = "other"
+	}
+	m.latency.WithLabelValues(method).Observe(d.Seconds())
+}

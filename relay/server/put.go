@@ -1,0 +1,247 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"net/http"
+	"time"
+
+	"holdfast/relay/server/store"
+	"holdfast/relay/token"
+)
+
+// put fills a slot.
+func (s *Server) put(w http.ResponseWriter, r *http.Request) error {
+	s.uploads.Add(1)
+	s.metrics.running.Inc()
+	defer s.uploads.Add(-1)
+	defer s.metrics.running.Dec()
+
+	u, err := s.judge(w, r)
+	if err != nil {
+		return err
+	}
+	again, err := s.fill(w, r, u)
+	if err != nil {
+		return u.explain(err)
+	}
+	s.remember(w, r, u, again)
+	w.Header().Set("Content-Length", "0")
+	w.WriteHeader(http.StatusCreated)
+	s.stored(u, again)
+	return nil
+}
+
+// upload is a PUT that was admitted.
+type upload struct {
+	admission
+	path   string
+	claims token.Claims
+	size   int64
+	meta   store.Meta
+	began  time.Time
+}
+
+// judge asks everything that can refuse a PUT without reading its body.
+func (s *Server) judge(w http.ResponseWriter, r *http.Request) (*upload, error) {
+	set := s.set.Load()
+	u := &upload{size: r.ContentLength, began: s.now()}
+	var err error
+	if u.path, err = s.path(r); err != nil {
+		return nil, err
+	}
+	if r.ContentLength < 0 {
+		return nil, ErrNoLength
+	}
+	if r.Header.Get("Content-Range") != "" { // RFC 9110 section 14.5: a part must not become the whole
+		return nil, u.explain(fmt.Errorf("%w: content-range in a put", ErrBadRequest))
+	}
+	u.claims, err = set.verifier.Verify(token.Request{
+		Path:          u.path,
+		FullPath:      r.URL.Path,
+		RawQuery:      r.URL.RawQuery,
+		Authorization: r.Header.Get("Authorization"),
+		Size:          r.ContentLength,
+		Type:          r.Header.Get("Content-Type"),
+	})
+	if err != nil {
+		return nil, u.explain(err)
+	}
+	if err := s.ledger.Health(); err != nil {
+		return nil, u.explain(fmt.Errorf("%w: ledger: %w", ErrUnavailable, err))
+	}
+	if err := s.admit(w, r, set, u); err != nil {
+		return nil, u.explain(err)
+	}
+	if set.MaxUpload > 0 && u.size > set.MaxUpload {
+		return nil, u.explain(ErrTooLarge)
+	}
+	if u.claims.Scheme == token.Bearer { // its MAC binds only the last segment of the path
+		if err := s.ledger.BurnToken(r.Context(), sha256.Sum256(u.claims.MAC[:]), u.path, set.burnUntil(u.claims)); err != nil {
+			return nil, u.explain(fmt.Errorf("bind the token to its path: %w", err))
+		}
+	}
+	digest, err := declaredDigest(r.Header)
+	if err != nil {
+		return nil, u.explain(err)
+	}
+	u.meta = store.Meta{Type: declaredType(u.claims, r.Header.Get("Content-Type")), Digest: digest, Retain: set.retain(u.claims, u.began)}
+	return u, nil
+}
+
+// fill stores the body, or compares it with the file that is there. again: the file was there, with the same bytes.
+func (s *Server) fill(w http.ResponseWriter, r *http.Request, u *upload) (again bool, err error) {
+	// Burnt is asked before Open: a file that another request publishes in between is then found by Open.
+	burnt, err := s.ledger.Burnt(r.Context(), u.path)
+	if err != nil {
+		return false, fmt.Errorf("look up the slot: %w", err)
+	}
+	in := newBody(w, r, s.idle)
+	f, err := s.store.Open(u.path)
+	switch {
+	case err == nil:
+		defer func() { _ = f.Close() }() // read only
+		return true, compare(in, f, u.size)
+	case !errors.Is(err, fs.ErrNotExist):
+		return false, fmt.Errorf("%w: open the published file: %w", ErrUnavailable, err)
+	case burnt:
+		return false, fmt.Errorf("%w: its file is gone", ErrSlotUsed)
+	}
+	up, err := s.store.Create(r.Context(), u.path, u.size, u.meta)
+	if err != nil {
+		return false, fmt.Errorf("begin the file: %w", err)
+	}
+	defer func() {
+		if derr := up.Discard(); derr != nil && err == nil {
+			s.log.Warn("temporary file not removed", "path", u.path, "error", derr)
+		}
+	}()
+	if err := receive(up, in, u); err != nil {
+		return false, err
+	}
+	if err := up.Publish(); err == nil {
+		return false, nil
+	} else if !errors.Is(err, fs.ErrExist) {
+		return false, fmt.Errorf("publish the file: %w", err)
+	}
+	return true, s.lost(up, u.path)
+}
+
+// receive copies the body into the upload and checks what the client said of it.
+func receive(up store.Upload, in *body, u *upload) error {
+	var sum hash.Hash
+	var src io.Reader = in
+	if u.meta.Digest != nil {
+		sum = sha256.New()
+		src = io.TeeReader(in, sum)
+	}
+	n, err := up.ReadFrom(src)
+	switch {
+	case in.err != nil:
+		return in.err
+	case err != nil:
+		return fmt.Errorf("write the file: %w", err)
+	case n != u.size:
+		return fmt.Errorf("%w: %d of %d bytes came", ErrBadRequest, n, u.size)
+	case sum != nil && !bytes.Equal(sum.Sum(nil), u.meta.Digest):
+		return ErrDigest
+	}
+	return nil
+}
+
+// lost is the end of an upload that another one to the same slot overtook: the same bytes are as good as first.
+func (s *Server) lost(up store.Upload, path string) error {
+	f, err := s.store.Open(path)
+	if err != nil { // a folder, or removed since
+		return fmt.Errorf("%w: %w", ErrSlotUsed, err)
+	}
+	defer func() { _ = f.Close() }() // read only
+	same, err := up.SameAs(f)
+	if err != nil {
+		return fmt.Errorf("%w: compare with the published file: %w", ErrUnavailable, err)
+	}
+	if !same {
+		return ErrSlotUsed
+	}
+	return nil
+}
+
+// compare reads the body beside the file and stops at the first difference.
+func compare(in *body, f store.File, size int64) error {
+	info, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("%w: stat the published file: %w", ErrUnavailable, err)
+	}
+	if info.Size() != size {
+		return fmt.Errorf("%w: with %d bytes", ErrSlotUsed, info.Size())
+	}
+	a, b := buffers.Get().(*[]byte), buffers.Get().(*[]byte)
+	defer buffers.Put(a)
+	defer buffers.Put(b)
+	for left := size; left > 0; {
+		n, err := in.Read((*a)[:min(left, int64(len(*a)))])
+		if n > 0 {
+			if _, ferr := io.ReadFull(f, (*b)[:n]); ferr != nil {
+				return fmt.Errorf("%w: read the published file: %w", ErrUnavailable, ferr)
+			}
+			if !bytes.Equal((*a)[:n], (*b)[:n]) {
+				return fmt.Errorf("%w: with other bytes", ErrSlotUsed)
+			}
+			left -= int64(n)
+		}
+		if left > 0 && err != nil {
+			if in.err != nil {
+				return in.err
+			}
+			return fmt.Errorf("%w: the body ended early", ErrBadRequest)
+		}
+	}
+	return nil
+}
+
+// remember notes what an answered upload means for later ones. A repeat changes nothing but may have to burn what an
+// unclean stop forgot.
+func (s *Server) remember(w http.ResponseWriter, r *http.Request, u *upload, again bool) {
+	set := s.set.Load()
+	s.ledger.Burn(u.path, set.burnUntil(u.claims))
+	if again {
+		return
+	}
+	if !u.meta.Retain.IsZero() {
+		s.ledger.Expire(u.path, u.meta.Retain)
+	}
+	if !u.makesSession() {
+		return
+	}
+	id, err := s.ledger.Fresh(context.WithoutCancel(r.Context()), u.claims.Owner, u.addr, u.client.Name, u.began)
+	if err != nil { // the file is stored; only the grace of later uploads suffers
+		s.log.Error("session not kept", "error", err)
+		return
+	}
+	w.Header().Set("X-Session-ID", id)
+}
+
+// burnUntil is how long a used slot is remembered: for ever where the token has no time, else until no window is left.
+func (a *active) burnUntil(c token.Claims) time.Time {
+	if c.Expires.IsZero() {
+		return time.Time{}
+	}
+	return c.Expires.Add(max(a.Windows.Base, a.Windows.Mobile, a.Windows.Desktop, a.Windows.Restore, a.Windows.Ultra))
+}
+
+// retain is when the file ends: what the token says or what the configuration says, whichever comes first; zero: never.
+func (a *active) retain(c token.Claims, now time.Time) time.Time {
+	if a.Retention <= 0 {
+		return c.Retain
+	}
+	if end := now.Add(a.Retention); c.Retain.IsZero() || end.Before(c.Retain) {
+		return end
+	}
+	return c.Retain
+}

@@ -1,0 +1,114 @@
+package server
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"holdfast/relay/token"
+)
+
+// handler answers a request or says why not; errors become refusals in one place.
+type handler func(w http.ResponseWriter, r *http.Request) error
+
+// door is one of our own endpoints: what each method does there.
+type door map[string]handler
+
+// doors lists the endpoints below the api. New ways in are rows here.
+func (s *Server) doors() map[string]door {
+	return map[string]door{
+		"info": {http.MethodGet: s.info, http.MethodHead: s.info},
+	}
+}
+
+// aliases are endpoints at the origin that are also known by a fixed path.
+func (s *Server) alias(path string) (door, bool) {
+	switch path {
+	case "/.well-known/holdfast":
+		return s.api["info"], true
+	case "/health":
+		return door{http.MethodGet: health, http.MethodHead: health}, true
+	}
+	return nil, false
+}
+
+// files is what can be done with a path below the prefix.
+func (s *Server) files() door {
+	return door{http.MethodPut: s.put, http.MethodGet: s.get, http.MethodHead: s.get}
+}
+
+// apiSegment begins the reserved part of the prefix.
+const apiSegment = ".holdfast/v1/"
+
+// Handler returns the public side of the server. It routes by the escaped path as sent: nothing is cleaned, nothing redirected.
+func (s *Server) Handler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.running.Add(1)
+		defer s.running.Done()
+		began := time.Now()
+		if err := s.route(w, r); err != nil {
+			ref := refuse(w, r, err)
+			s.refused(r, ref, err)
+		}
+		s.metrics.took(r.Method, time.Since(began))
+	})
+}
+
+func (s *Server) route(w http.ResponseWriter, r *http.Request) error {
+	path := r.URL.EscapedPath()
+	rest, below := strings.CutPrefix(path, s.prefix)
+	if below {
+		w.Header().Set("Holdfast-Api", s.prefix+apiSegment)
+		w.Header().Set("Access-Control-Allow-Origin", "*")
+	}
+	if d, ok := s.alias(path); ok {
+		return d.serve(w, r)
+	}
+	if !below {
+		if r.Method == http.MethodPost && (path == "/upload" || path+"/" == s.prefix) {
+			return s.files().serve(w, r)
+		}
+		return ErrNotFound
+	}
+	if name, own := strings.CutPrefix(rest, apiSegment); own {
+		if d, ok := s.api[name]; ok {
+			return d.serve(w, r)
+		}
+		return ErrNotFound
+	}
+	return s.files().serve(w, r)
+}
+
+// serve calls what the door has for the method. OPTIONS is answered for every door, the rest is refused with Allow
+// (RFC 9110 section 15.5.6).
+func (d door) serve(w http.ResponseWriter, r *http.Request) error {
+	if h, ok := d[r.Method]; ok {
+		return h(w, r)
+	}
+	allow := []string{http.MethodOptions}
+	for m := range d {
+		allow = append(allow, m)
+	}
+	slices.Sort(allow)
+	w.Header().Set("Allow", strings.Join(allow, ", "))
+	if r.Method != http.MethodOptions {
+		return ErrMethod
+	}
+	preflight(w.Header())
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// preflight answers a browser's question (XEP-0363 section 7).
+func preflight(h http.Header) {
+	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("Access-Control-Allow-Methods", "OPTIONS, HEAD, GET, PUT")
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
+	h.Set("Access-Control-Max-Age", "7200")
+}
+
+// path returns the file's path of a request below the prefix.
+func (s *Server) path(r *http.Request) (string, error) {
+	return token.ParsePath(strings.TrimPrefix(r.URL.EscapedPath(), s.prefix))
+}

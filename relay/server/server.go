@@ -1,0 +1,171 @@
+// Package server is the HTTP of the upload server: XEP-0363 slots signed by an XMPP server are filled with PUT,
+// files are fetched with GET and HEAD.
+//
+// A PUT goes one way: path rules, length, token.Verify, admit.Decide, limits, burnt or there already, store, 201.
+// Handlers only translate; what is decided is decided in relay/token and relay/server/admit.
+//
+// # Invariants
+//   - 201 is answered only for bytes that are on disk under that path.
+//   - A slot is good for one file. The same bytes again are 201 again, other bytes 409, also when the file is gone.
+//   - Not a byte of a body is read, and no 100 Continue sent, before everything that can refuse it was asked.
+//   - Nothing a client sends but its token opens a path, and nothing it sends at all opens a path twice.
+//   - No redirect, no listing, no path cleaning: a path is what the request line says, decoded once.
+//   - Every refusal is a row of the table in errors.go.
+//
+// # Concurrency
+//
+// A Server is safe for concurrent use. Update replaces its settings between two requests, never within one.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"holdfast/relay/server/admit"
+	"holdfast/relay/server/ledger"
+	"holdfast/relay/server/realip"
+	"holdfast/relay/server/store"
+	"holdfast/relay/token"
+)
+
+// Store keeps the files. relay/server/store.Disk is one; the errors are those of package store and io/fs.
+type Store interface {
+	Create(ctx context.Context, path string, size int64, meta store.Meta) (store.Upload, error)
+	Open(path string) (store.File, error)
+	Remove(path string) error
+	Free() (uint64, error)
+	Walk(ctx context.Context, since time.Time, fn func(path string, size int64, mod time.Time) error) error
+}
+
+// Ledger remembers burnt slots, used tokens, sessions and when files end. relay/server/ledger.Ledger is one.
+type Ledger interface {
+	Health() error
+	Burn(path string, until time.Time)
+	Burnt(ctx context.Context, path string) (bool, error)
+	BurnToken(ctx context.Context, mac [32]byte, path string, until time.Time) error
+	Session(ctx context.Context, owner string) (ledger.Session, bool, error)
+	Fresh(ctx context.Context, owner, addr, name string, now time.Time) (string, error)
+	AddrHash(addr netip.Addr) string
+	Expire(path string, until time.Time)
+	Due(ctx context.Context, now time.Time, limit int) ([]string, error)
+	Expired(path string)
+	Unclean() (since time.Time, unclean bool)
+	Recovered()
+}
+
+// Config is what a Server is made of. Zero values take the defaults named.
+type Config struct {
+	Prefix   string // path below which the files live, as in the URL, for example "/upload/"; "": "/"
+	Settings Settings
+	Store    Store
+	Ledger   Ledger
+	Idle     time.Duration // 120 s: a transfer that makes no progress that long is cut; there is no total limit
+	Header   time.Duration // 15 s: for the head of a request
+	Log      *slog.Logger  // nil: no log
+	Now      func() time.Time
+	Registry *prometheus.Registry // nil: metrics are kept but not registered
+}
+
+// Settings are the values that may change while the server runs.
+type Settings struct {
+	Issuers   []token.Issuer
+	Windows   admit.Windows
+	MaxUpload int64 // bytes; 0: no limit
+	Retention time.Duration
+	Trust     realip.Trust
+}
+
+// active is Settings ready for use; never changed once stored.
+type active struct {
+	Settings
+	verifier *token.Verifier
+}
+
+// Server is the upload server. Make one with New.
+type Server struct {
+	prefix        string // escaped, begins and ends with a slash
+	store         Store
+	ledger        Ledger
+	idle          time.Duration
+	headerTimeout time.Duration
+	log           *slog.Logger
+	now           func() time.Time
+	metrics       *metrics
+	registry      *prometheus.Registry
+	api           map[string]door // by path below the api; filled by New
+
+	set     atomic.Pointer[active]
+	uploads atomic.Int64   // running PUTs
+	running sync.WaitGroup // requests in handlers
+}
+
+// New checks the configuration and brings the ledger up to date with the store after an unclean stop.
+func New(c Config) (*Server, error) {
+	s := &Server{
+		store: c.Store, ledger: c.Ledger, idle: c.Idle, headerTimeout: c.Header, log: c.Log, now: c.Now, registry: c.Registry,
+	}
+	if s.store == nil || s.ledger == nil {
+		return nil, errors.New("a server needs a store and a ledger")
+	}
+	if s.idle <= 0 {
+		s.idle = 120 * time.Second
+	}
+	if s.headerTimeout <= 0 {
+		s.headerTimeout = headerTimeout
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	var err error
+	if s.prefix, err = cleanPrefix(c.Prefix); err != nil {
+		return nil, err
+	}
+	s.metrics = newMetrics(s.registry)
+	s.api = s.doors()
+	if err := s.Update(c.Settings); err != nil {
+		return nil, err
+	}
+	if err := s.recover(context.Background()); err != nil {
+		return nil, fmt.Errorf("burn the slots of files that are there: %w", err)
+	}
+	return s, nil
+}
+
+// Update replaces the settings. On an error the old ones stay.
+func (s *Server) Update(set Settings) error {
+	v, err := token.NewVerifier(set.Issuers)
+	if err != nil {
+		return fmt.Errorf("token issuers: %w", err)
+	}
+	s.set.Store(&active{Settings: set, verifier: v})
+	return nil
+}
+
+// Prefix returns the escaped path below which files live, with a slash at both ends.
+func (s *Server) Prefix() string { return s.prefix }
+
+// cleanPrefix returns the escaped form of a prefix with a slash at both ends.
+func cleanPrefix(p string) (string, error) {
+	u, err := url.ParseRequestURI("/" + strings.TrimPrefix(p, "/"))
+	if err != nil || u.RawQuery != "" {
+		return "", fmt.Errorf("prefix %q is not a path", p)
+	}
+	e := u.EscapedPath()
+	if !strings.HasSuffix(e, "/") {
+		e += "/"
+	}
+	return e, nil
+}
