@@ -212,6 +212,7 @@ func (m model) state(say Phrases) State {
 		Schema:      1,
 		Version:     m.version,
 		AutoFix:     m.autoFix,
+		Paused:      m.paused,
 		PausedUntil: m.pausedUntil,
 		Network:     m.net,
 		Relay:       m.relay,

@@ -20,7 +20,8 @@ type State struct {
 	Version     string    `json:"version,omitempty"`
 	Status      Status    `json:"status"`
 	AutoFix     bool      `json:"autofix"`
-	PausedUntil time.Time `json:"paused_until,omitzero"`
+	Paused      bool      `json:"paused"`
+	PausedUntil time.Time `json:"paused_until,omitzero"` // paused without it: until resumed
 	Network     Network   `json:"network"`
 	Relay       Relay     `json:"relay"`
 	Keyring     Keyring   `json:"keyring"`

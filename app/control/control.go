@@ -1,10 +1,26 @@
 // Package control is the companion's interface to its views: D-Bus im.holdfast.Holdfast1 and a unix socket,
 // two transports of one Service. Documents are JSON with "schema":1. No method returns a secret.
+//
+// The socket speaks HTTP: POST /v1/<Method> with the arguments as a JSON array answers 200 and the document, or 204
+// where there is none; GET /v1/events answers JSON lines {"kind","document"}. An error is
+// {"error":"<Kind>","text":"..."} with a status that fits.
+//
+// # Invariants
+//   - Everything is exported before the bus name is requested: the call that activates a companion is answered.
+//   - The socket answers only processes of its owner (SO_PEERCRED) and is 0600.
+//   - Every bus connection is private: nobody else's close or signal channel can disturb it.
+//   - Asking never starts a companion.
+//   - A slow view loses old events, never new ones, and never slows the companion.
 package control
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"time"
+
+	"holdfast/app/agent"
 )
 
 // Names on the bus.
@@ -70,3 +86,41 @@ type Error struct {
 }
 
 func (e *Error) Error() string { return e.Text }
+
+// KindOf says which kind of control error err is; Failed for any other error, "" for none.
+func KindOf(err error) Kind {
+	if err == nil {
+		return ""
+	}
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Kind
+	}
+	return Failed
+}
+
+// ReadState is GetState, decoded.
+func ReadState(ctx context.Context, s Service) (agent.State, error) {
+	return decode[agent.State](s.GetState(ctx))
+}
+
+// ReadUploads is Uploads, decoded.
+func ReadUploads(ctx context.Context, s Service, limit uint32) (agent.UploadList, error) {
+	return decode[agent.UploadList](s.Uploads(ctx, limit))
+}
+
+// State decodes the document of a "state" event.
+func (e Event) State() (agent.State, error) { return decode[agent.State](e.JSON, nil) }
+
+// Upload decodes the document of an "upload" event.
+func (e Event) Upload() (agent.Upload, error) { return decode[agent.Upload](e.JSON, nil) }
+
+func decode[T any](doc string, err error) (T, error) {
+	var v T
+	if err != nil {
+		return v, err
+	}
+	if err := json.Unmarshal([]byte(doc), &v); err != nil {
+		return v, fmt.Errorf("read the companion's answer: %w", err)
+	}
+	return v, nil
+}
