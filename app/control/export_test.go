@@ -1,0 +1,4 @@
+package control
+
+// Call is call, for the fuzz test.
+var Call = call
