@@ -95,7 +95,7 @@ func (l *Ledger) Recovered() {}
 func (l *Ledger) SetAttributes(path, mediaType string, digest []byte, retain time.Time) {}
 
 // Attributes returns what SetAttributes kept; zero values if nothing.
-func (l *Ledger) Attributes(ctx context.Context, path string) (mediaType string, digest []byte, retain time.Time, err error) {
+func (l *Ledger) Attributes(path string) (mediaType string, digest []byte, retain time.Time, err error) {
 	return "", nil, time.Time{}, nil
 }
 

@@ -1,12 +1,20 @@
 // Package store keeps finished files on disk and never shows an unfinished one.
 //
 // # Invariants
-//   - A file is visible under its path only after its bytes, its attributes and its folder are on disk.
+//   - A file is visible under its path only after its bytes, its attributes and its folder are on disk:
+//     Open waits for a publish of the same path that is under way.
 //   - A published file never changes; publishing is exclusive.
 //   - Every path goes through os.Root: nothing outside the store can be named, links are not followed.
+//   - A segment that starts with a dot is reserved as the first one and never opened.
 //
 // # On disk
-// Finished files lie under the store's folder, named as in the URL. `.holdfast/` in it holds temporary files.
+// Finished files lie under the store's folder, named as in the URL. Media type, SHA-256 and end ride as the extended
+// attributes user.holdfast.type, .sha256 (hex) and .retain (RFC 3339); files of other servers have none, and need none.
+// `.holdfast/` holds `tmp/` with one file for each upload under way, and `lock`, held by the one process that uses the store.
+// What is in tmp/ when the store is opened was left by a process that died, and is removed.
+//
+// # Concurrency
+// A Disk and its Files may be used by many goroutines at once, an Upload by one at a time.
 package store
 
 import (
@@ -27,15 +35,17 @@ var (
 
 // Meta rides with a file.
 type Meta struct {
-	Type   string    // media type as declared; empty: by extension
+	Type   string    // media type as declared; empty: by extension. One over 512 bytes is not kept.
 	Digest []byte    // SHA-256 of the content if known
-	Retain time.Time // remove after; zero: keep
+	Retain time.Time // remove after (whole seconds); zero: keep
 }
 
 // Upload is one file in the making. Exactly one of Publish and Discard ends it; Discard after Publish does nothing.
 type Upload interface {
+	// Write takes what fits into the declared size; ErrSize: p was longer than that.
 	io.Writer
 	// ReadFrom copies r with a pooled buffer; it stops with ErrSize after one byte more than declared.
+	// Errors of r come back as they are; errors of the store are wrapped, with ErrFull or ErrReadOnly where they fit.
 	io.ReaderFrom
 	// Publish checks the length, syncs, and makes the file visible under its path if nothing is there yet.
 	// fs.ErrExist: something is there; the temporary file is kept, so that SameAs can be asked.
@@ -52,6 +62,10 @@ type File interface {
 	Stat() (fs.FileInfo, error)
 	Meta() (Meta, error)
 	ETag() string // strong, quoted (RFC 9110 section 8.8.3)
-	// OSFile gives net/http the file itself, so that downloads leave through sendfile; nil if there is none.
+}
+
+// Plain is a File that is a file of the operating system. Handing that to net/http lets downloads leave through sendfile.
+type Plain interface {
+	// OSFile returns the file behind a File; closing the File closes it.
 	OSFile() *os.File
 }

@@ -1,0 +1,172 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"os"
+	"path"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// valid reports whether name can be a file of the store. The rules of the wire are stricter and are the caller's;
+// these are what the store itself relies on.
+func valid(name string) bool {
+	return name != "." && name[:min(1, len(name))] != "." && fs.ValidPath(name) && !strings.Contains(name, "\x00")
+}
+
+// prefixes yields a, a/b and a/b/c for a/b/c, and nothing for ".".
+func prefixes(name string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		if name == "." {
+			return
+		}
+		for i := range len(name) {
+			if name[i] == '/' && !yield(name[:i]) {
+				return
+			}
+		}
+		yield(name)
+	}
+}
+
+// taken is the error for a path on which something else stands.
+func taken(op, name string) error { return &fs.PathError{Op: op, Path: name, Err: fs.ErrExist} }
+
+func missing(op, name string) error { return &fs.PathError{Op: op, Path: name, Err: fs.ErrNotExist} }
+
+// place checks that a file can stand at name: folders or nothing above it, a plain file or nothing in its place.
+func (d *Disk) place(name string) error {
+	for p := range prefixes(name) {
+		fi, err := d.root.Lstat(p)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil
+		case err != nil:
+			return explain("look at the place of the file", err)
+		case p == name && !fi.Mode().IsRegular(), p != name && !fi.IsDir():
+			return taken("create", name)
+		}
+	}
+	return nil
+}
+
+// find returns the FileInfo of the plain file at name. Links on the way, folders and everything else count as missing.
+func (d *Disk) find(op, name string) (fs.FileInfo, error) {
+	var fi fs.FileInfo
+	for p := range prefixes(name) {
+		var err error
+		fi, err = d.root.Lstat(p)
+		if gone(err) || err == nil && p != name && !fi.IsDir() {
+			return nil, missing(op, name)
+		}
+		if err != nil {
+			return nil, explain(op+" file", err)
+		}
+	}
+	if !fi.Mode().IsRegular() {
+		return nil, missing(op, name)
+	}
+	return fi, nil
+}
+
+// gone tells whether err means that nothing can be at a path.
+func gone(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ENAMETOOLONG)
+}
+
+// makeFolder makes the folder dir and those above it where they are missing, and opens it.
+// fs.ErrExist: something else is in the place of one of them. fs.ErrNotExist: one was removed at the same time.
+func (d *Disk) makeFolder(dir string) (*os.File, error) {
+	for p := range prefixes(dir) {
+		err := d.makeOne(p)
+		if err == nil {
+			continue // made by us just now, so it is a folder
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			return nil, err
+		}
+		fi, err := d.root.Lstat(p)
+		if err != nil {
+			return nil, err
+		}
+		if !fi.IsDir() {
+			return nil, taken("make folder", p)
+		}
+	}
+	return d.openFolder(dir)
+}
+
+// makeOne makes one folder and notes, in the same moment for everybody else, that its entry is not on disk yet.
+func (d *Disk) makeOne(dir string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.root.Mkdir(dir, dirMode); err != nil {
+		return err
+	}
+	d.freshCount++
+	d.fresh[dir] = d.freshCount
+	return nil
+}
+
+func (d *Disk) openFolder(dir string) (*os.File, error) {
+	return d.root.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
+}
+
+// syncFolders puts on disk the entry of a file in dir, open as f, and the entries of all folders down to it that
+// somebody made and nobody has synced yet.
+func (d *Disk) syncFolders(dir string, f *os.File) error {
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	for p := dir; p != "."; p = path.Dir(p) {
+		d.mu.Lock()
+		made, isFresh := d.fresh[p]
+		d.mu.Unlock()
+		if !isFresh {
+			continue
+		}
+		if err := d.syncFolder(path.Dir(p)); err != nil {
+			return fmt.Errorf("entry of %s: %w", p, err)
+		}
+		d.mu.Lock()
+		if d.fresh[p] == made {
+			delete(d.fresh, p)
+		}
+		d.mu.Unlock()
+	}
+	return nil
+}
+
+func (d *Disk) syncFolder(dir string) error {
+	if dir == "." {
+		return d.dot.Sync()
+	}
+	f, err := d.openFolder(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// prune removes dir and the folders above it as far as they are empty, and returns the first that stays.
+func (d *Disk) prune(dir string) (stays string) {
+	for dir != "." && d.pruneOne(dir) {
+		dir = path.Dir(dir)
+	}
+	return dir
+}
+
+// pruneOne removes an empty folder and forgets it in one moment for everybody else. False: it is not empty, or not ours to remove.
+func (d *Disk) pruneOne(dir string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.root.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	delete(d.fresh, dir)
+	return true
+}

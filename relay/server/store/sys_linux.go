@@ -1,0 +1,190 @@
+package store
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Names of the extended attributes.
+const (
+	attrType   = "user.holdfast.type"
+	attrDigest = "user.holdfast.sha256"
+	attrRetain = "user.holdfast.retain"
+)
+
+// maxType is how long a media type can be to be kept: RFC 6838 section 4.2 allows 127 bytes on each side of the slash,
+// and ext4 has room for about 3 KiB of all attributes together.
+const maxType = 512
+
+// withFD runs fn with the descriptor of f, and again when a signal came in between.
+func withFD(f *os.File, fn func(fd int) error) error {
+	c, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var result error
+	err = c.Control(func(fd uintptr) {
+		for {
+			if result = fn(int(fd)); !errors.Is(result, unix.EINTR) {
+				return
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return result
+}
+
+func flock(f *os.File) error {
+	return withFD(f, func(fd int) error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) })
+}
+
+func syncFS(f *os.File) error { return withFD(f, unix.Syncfs) }
+
+// freeBytes returns what a process without privileges can still write. A file system that does not count (ramfs, some FUSE ones)
+// has always room.
+func freeBytes(f *os.File) (uint64, error) {
+	var st unix.Statfs_t
+	if err := withFD(f, func(fd int) error { return unix.Fstatfs(fd, &st) }); err != nil {
+		return 0, err
+	}
+	if st.Blocks == 0 {
+		return math.MaxUint64, nil
+	}
+	return st.Bavail * uint64(st.Bsize), nil //nolint:gosec // a block size is positive
+}
+
+// moveExclusive moves a file between two folders unless the target exists. Where the file system cannot do that in one step,
+// the file gets its second name, which is exclusive too, and loses its first.
+func moveExclusive(from *os.File, oldName string, to *os.File, newName string) error {
+	return withFD(from, func(fromFD int) error {
+		return withFD(to, func(toFD int) error {
+			err := unix.Renameat2(fromFD, oldName, toFD, newName, unix.RENAME_NOREPLACE)
+			if !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOSYS) {
+				return err
+			}
+			return linkExclusive(fromFD, oldName, toFD, newName)
+		})
+	})
+}
+
+func linkExclusive(fromFD int, oldName string, toFD int, newName string) error {
+	if err := unix.Linkat(fromFD, oldName, toFD, newName, 0); err != nil {
+		return err
+	}
+	return unix.Unlinkat(fromFD, oldName, 0)
+}
+
+func noAttributes(err error) bool {
+	return errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM)
+}
+
+// keepsAttributes asks for an attribute that nobody has: "no such attribute" means that there could be one.
+func keepsAttributes(f *os.File) (bool, error) {
+	err := withFD(f, func(fd int) error {
+		_, err := unix.Fgetxattr(fd, attrType, nil)
+		return err
+	})
+	switch {
+	case err == nil, errors.Is(err, unix.ENODATA):
+		return true, nil
+	case noAttributes(err):
+		return false, nil
+	default:
+		return false, err
+	}
+}
+
+func setAttribute(f *os.File, name, value string) error {
+	return withFD(f, func(fd int) error { return unix.Fsetxattr(fd, name, []byte(value), 0) })
+}
+
+// setAttributes writes m to f. kept is false where the file system has no user extended attributes.
+func setAttributes(f *os.File, m Meta) (kept bool, err error) {
+	for _, a := range [...]struct{ name, value string }{
+		{attrType, m.Type},
+		{attrDigest, hex.EncodeToString(m.Digest)},
+		{attrRetain, formatRetain(m.Retain)},
+	} {
+		if a.value == "" {
+			continue
+		}
+		err := setAttribute(f, a.name, a.value)
+		if noAttributes(err) {
+			return false, nil
+		}
+		if err != nil {
+			return false, fmt.Errorf("set %s: %w", a.name, err)
+		}
+	}
+	return true, nil
+}
+
+// attribute reads one attribute; empty if there is none or there can be none.
+func attribute(f *os.File, name string) (string, error) {
+	buf := make([]byte, 1024)
+	var n int
+	err := withFD(f, func(fd int) (err error) {
+		n, err = unix.Fgetxattr(fd, name, buf)
+		return err
+	})
+	switch {
+	case err == nil:
+		return string(buf[:n]), nil
+	case errors.Is(err, unix.ENODATA), errors.Is(err, unix.ERANGE), noAttributes(err):
+		return "", nil // ERANGE: longer than any that this package writes
+	default:
+		return "", fmt.Errorf("read %s: %w", name, err)
+	}
+}
+
+// attributes reads what rides with f. What somebody else made unreadable counts as not there.
+func attributes(f *os.File) (Meta, error) {
+	var m Meta
+	var err error
+	if m.Type, err = attribute(f, attrType); err != nil {
+		return Meta{}, err
+	}
+	digest, err := attribute(f, attrDigest)
+	if err != nil {
+		return Meta{}, err
+	}
+	retain, err := attribute(f, attrRetain)
+	if err != nil {
+		return Meta{}, err
+	}
+	m.Digest = parseDigest(digest)
+	m.Retain = parseRetain(retain)
+	return m, nil
+}
+
+func parseDigest(s string) []byte {
+	b, err := hex.DecodeString(s)
+	if err != nil || len(b) != 32 {
+		return nil
+	}
+	return b
+}
+
+func formatRetain(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+// parseRetain reads RFC 3339; anything else is "keep", because a file must not go by mistake.
+func parseRetain(s string) time.Time {
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}

@@ -1,0 +1,290 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// bufferSize is the piece in which bytes go to disk: large enough that its system calls do not matter, small enough that
+// 64 uploads at once hold 8 MiB.
+const bufferSize = 128 << 10
+
+var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
+
+var errEnded = errors.New("upload has ended")
+
+// upload is an Upload to a Disk.
+type upload struct {
+	d    *Disk
+	tmp  *tmpFolder
+	name string // in tmp; empty: nothing is there any more
+	path string
+	meta Meta
+	size int64
+	n    int64 // bytes written
+
+	file   *os.File // nil: sealed or ended
+	kept   bool     // the attributes are in the file system
+	failed error    // a write, sync or close went wrong: the file is not to be trusted
+}
+
+// Create begins an upload of size bytes to path. ErrFull: not enough room; fs.ErrExist: a folder is in the place of the file or
+// a file in the place of a folder. A file that is there already is found by Publish.
+func (d *Disk) Create(ctx context.Context, path string, size int64, meta Meta) (Upload, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if !valid(path) || size < 0 {
+		return nil, &fs.PathError{Op: "create", Path: path, Err: fs.ErrInvalid}
+	}
+	if err := d.room(size); err != nil {
+		return nil, err
+	}
+	if err := d.place(path); err != nil {
+		return nil, err
+	}
+	if len(meta.Type) > maxType {
+		meta.Type = ""
+	}
+	u := &upload{d: d, path: path, size: size, meta: meta}
+	if err := u.start(); err != nil {
+		return nil, explain("make temporary file", err)
+	}
+	return u, nil
+}
+
+func (u *upload) start() (err error) {
+	u.tmp = u.d.currentTmp()
+	u.file, u.name, err = u.tmp.create()
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if u.tmp, err = u.d.tmpAfter(u.tmp); err != nil {
+		return err
+	}
+	u.file, u.name, err = u.tmp.create()
+	return err
+}
+
+// Write implements Upload.
+func (u *upload) Write(p []byte) (int, error) {
+	tooLong := int64(len(p)) > u.size-u.n
+	if tooLong {
+		p = p[:u.size-u.n]
+	}
+	n, err := u.write(p)
+	if err == nil && tooLong {
+		err = ErrSize
+	}
+	return n, err
+}
+
+func (u *upload) write(p []byte) (int, error) {
+	if u.failed != nil {
+		return 0, u.failed
+	}
+	if u.file == nil {
+		return 0, errEnded
+	}
+	n, err := u.file.Write(p)
+	u.n += int64(n)
+	if err != nil {
+		u.failed = explain("write upload", err)
+		return n, u.failed
+	}
+	return n, nil
+}
+
+// ReadFrom implements Upload.
+func (u *upload) ReadFrom(r io.Reader) (int64, error) {
+	buf := buffers.Get().(*[bufferSize]byte)
+	defer buffers.Put(buf)
+	start := u.n
+	for {
+		piece := buf[:]
+		if left := u.size - u.n; left < bufferSize {
+			piece = buf[:left+1] // one byte more tells whether there is more
+		}
+		n, readErr := fill(r, piece)
+		_, err := u.Write(piece[:n])
+		switch {
+		case err != nil:
+			return u.n - start, err
+		case errors.Is(readErr, io.EOF):
+			return u.n - start, nil
+		case readErr != nil:
+			return u.n - start, readErr
+		}
+	}
+}
+
+// fill reads until p is full or r has no more, so that a TLS record of 16 KiB does not cost a system call of its own.
+func fill(r io.Reader, p []byte) (n int, err error) {
+	for empty := 0; n < len(p); {
+		m, err := r.Read(p[n:])
+		n += m
+		if err != nil {
+			return n, err
+		}
+		if m > 0 {
+			empty = 0
+		} else if empty++; empty == 100 {
+			return n, io.ErrNoProgress
+		}
+	}
+	return n, nil
+}
+
+// Publish implements Upload.
+func (u *upload) Publish() error {
+	if u.name == "" {
+		return errEnded
+	}
+	if u.n != u.size {
+		return fmt.Errorf("%w: %d of %d bytes came", ErrSize, u.n, u.size)
+	}
+	if err := u.seal(); err != nil {
+		return err
+	}
+	defer u.d.holdPath(u.path)()
+	if err := u.publish(); err != nil {
+		return err
+	}
+	if !u.kept && u.d.opt.Attrs != nil {
+		u.d.opt.Attrs.SetAttributes(u.path, u.meta.Type, u.meta.Digest, u.meta.Retain)
+	}
+	return nil
+}
+
+// seal puts bytes and attributes on disk. After an error the file is lost: a second fsync would not report it again.
+func (u *upload) seal() error {
+	if u.failed != nil {
+		return u.failed
+	}
+	if u.file == nil {
+		return nil // by an earlier Publish that found the path taken
+	}
+	var err error
+	if u.kept, err = setAttributes(u.file, u.meta); err == nil {
+		err = u.file.Sync()
+	}
+	err = errors.Join(err, u.file.Close())
+	u.file = nil
+	if err != nil {
+		u.failed = explain("sync upload", err)
+	}
+	return u.failed
+}
+
+// publish moves the sealed file to its path. The folder may be removed by somebody between the steps, hence the repeats.
+func (u *upload) publish() error {
+	dir, base := path.Split(u.path)
+	dir = path.Clean(dir) // "" becomes "."
+	for attempt := 0; ; attempt++ {
+		err := u.move(dir, base)
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, fs.ErrExist):
+			return taken("publish", u.path)
+		case errors.Is(err, fs.ErrNotExist) && attempt < 100 && u.name != "":
+			if _, err := u.tmp.root.Lstat(u.name); err != nil {
+				return explain("find the temporary file again", err)
+			}
+		default:
+			u.d.prune(dir)
+			return explain("publish upload", err)
+		}
+	}
+}
+
+// move makes the folder, moves the file into it and puts its entry on disk.
+func (u *upload) move(dir, base string) (err error) {
+	folder, err := u.d.makeFolder(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, folder.Close()) }()
+	if err := moveExclusive(u.tmp.dir, u.name, folder, base); err != nil {
+		return err
+	}
+	u.name = ""
+	if err := u.d.syncFolders(dir, folder); err != nil {
+		// Nobody has been told of the file, nobody could open it yet, and it may not survive: take it back.
+		return errors.Join(fmt.Errorf("sync folder: %w", err), u.d.root.Remove(u.path))
+	}
+	return nil
+}
+
+// SameAs implements Upload.
+func (u *upload) SameAs(published File) (bool, error) {
+	if u.name == "" {
+		return false, errEnded
+	}
+	fi, err := published.Stat()
+	if err != nil {
+		return false, fmt.Errorf("compare upload: %w", err)
+	}
+	if fi.Size() != u.n {
+		return false, nil
+	}
+	mine, err := u.tmp.root.OpenFile(u.name, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return false, fmt.Errorf("compare upload: %w", err)
+	}
+	same, err := sameBytes(mine, io.NewSectionReader(published, 0, u.n))
+	if err = errors.Join(err, mine.Close()); err != nil {
+		return false, fmt.Errorf("compare upload: %w", err)
+	}
+	return same, nil
+}
+
+// sameBytes compares two readers of the same length.
+func sameBytes(a, b io.Reader) (bool, error) {
+	bufA, bufB := buffers.Get().(*[bufferSize]byte), buffers.Get().(*[bufferSize]byte)
+	defer buffers.Put(bufA)
+	defer buffers.Put(bufB)
+	for {
+		n, errA := fill(a, bufA[:])
+		m, errB := fill(b, bufB[:])
+		if !bytes.Equal(bufA[:n], bufB[:m]) {
+			return false, nil
+		}
+		endA, endB := errors.Is(errA, io.EOF), errors.Is(errB, io.EOF)
+		switch {
+		case errA != nil && !endA:
+			return false, errA
+		case errB != nil && !endB:
+			return false, errB
+		case endA || endB:
+			return endA == endB, nil
+		}
+	}
+}
+
+// Discard implements Upload.
+func (u *upload) Discard() error {
+	if u.name == "" {
+		return nil
+	}
+	var err error
+	if u.file != nil {
+		err = u.file.Close()
+		u.file = nil
+	}
+	name := u.name
+	u.name = ""
+	if err := errors.Join(err, u.tmp.remove(name)); err != nil {
+		return explain("discard upload", err)
+	}
+	return nil
+}
