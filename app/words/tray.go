@@ -66,7 +66,7 @@ func trayEnglish() Tray {
 		QuitAsk:         "Holdfast runs inside this tray. Quitting stops it too, after running uploads.",
 		ResetDone:       "%s was reset.",
 		ResetNotRunning: "%s is not running, so there was nothing to restart.",
-		LastUpload:      "%s: %s, %s",
+		LastUpload:      "Last upload: %s, %s %s",
 		Window:          windowEnglish(),
 	}
 }
@@ -102,7 +102,7 @@ func trayGerman() Tray {
 		QuitAsk:         "Holdfast läuft in diesem Symbol. Das Ausblenden beendet es auch, nach den laufenden Uploads.",
 		ResetDone:       "%s wurde zurückgesetzt.",
 		ResetNotRunning: "%s läuft nicht, also gab es nichts neu zu starten.",
-		LastUpload:      "%s: %s, %s",
+		LastUpload:      "Letzter Upload: %s, %s %s",
 		Window:          windowGerman(),
 	}
 }

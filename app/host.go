@@ -1,0 +1,50 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+
+	"github.com/godbus/dbus/v5"
+)
+
+// ErrNoBus means that there is no session bus, and with it no place for a tray icon.
+var ErrNoBus = errors.New("no session bus")
+
+// Watcher of the notification area; panels own it.
+const (
+	watcherName = "org.kde.StatusNotifierWatcher"
+	watcherPath = "/StatusNotifierWatcher"
+)
+
+// Bus opens a connection of our own to the session bus. The library's shared one is not used: every signal
+// subscription there gets the signals of all others, and closing it would break them.
+//
+// The address is looked up first, since the library starts a stray bus where there is none but dbus-launch is
+// installed (seen with godbus 5.2).
+func Bus(ctx context.Context, getenv func(string) string) (*dbus.Conn, error) {
+	addr := getenv("DBUS_SESSION_BUS_ADDRESS")
+	if addr == "" {
+		path := filepath.Join(getenv("XDG_RUNTIME_DIR"), "bus")
+		if st, err := os.Stat(path); getenv("XDG_RUNTIME_DIR") == "" || err != nil || st.Mode()&os.ModeSocket == 0 {
+			return nil, ErrNoBus
+		}
+		addr = "unix:path=" + path
+	}
+	conn, err := dbus.Connect(addr, dbus.WithContext(ctx), dbus.WithSignalHandler(dbus.NewSequentialSignalHandler()))
+	if err != nil {
+		return nil, errors.Join(ErrNoBus, err)
+	}
+	return conn, nil
+}
+
+// HasTray says whether something shows tray icons: a watcher alone does not, it needs a host.
+func HasTray(conn *dbus.Conn) bool {
+	v, err := conn.Object(watcherName, watcherPath).GetProperty(watcherName + ".IsStatusNotifierHostRegistered")
+	if err != nil {
+		return false
+	}
+	yes, _ := v.Value().(bool)
+	return yes
+}

@@ -1,0 +1,146 @@
+package app
+
+import (
+	"time"
+
+	"holdfast/app/agent"
+	"holdfast/app/words"
+)
+
+// Key names a menu item. Keys, and the ids made from them at the start, never change.
+type Key string
+
+// The items of the menu.
+const (
+	KeyStatus  Key = "status"
+	KeyNetwork Key = "network"
+	KeyDetail  Key = "detail"
+	KeyRemedy  Key = "remedy"
+	KeyUploads Key = "uploads"
+	KeyStart   Key = "start"
+	KeyAutoFix Key = "autofix"
+	KeyPause15 Key = "pause-15"
+	KeyPause60 Key = "pause-60"
+	KeyResume  Key = "resume"
+	KeyDino    Key = "reset-dino"
+	KeyGajim   Key = "reset-gajim"
+	KeyQuit    Key = "quit"
+	KeyStop    Key = "stop"
+)
+
+// Item is one line of the menu as it should be now.
+type Item struct {
+	Key       Key // empty: a separator
+	Label     string
+	Checkable bool
+	Checked   bool
+	Enabled   bool
+	Visible   bool
+}
+
+// Menu is everything the tray shows, as a value.
+type Menu struct {
+	Status  agent.Status // the icon
+	Tooltip string
+	Items   []Item // always the same keys in the same order
+}
+
+// Facts are what a menu depends on besides the companion's state.
+type Facts struct {
+	Now         time.Time
+	RestartOnly map[string]bool // client kinds without a cache to move aside: their item says "Restart"
+	Notice      string          // what came of the last click, when it did not work
+}
+
+// Render turns a state into the menu. It is the only place that decides what the tray says.
+func Render(s agent.State, f Facts, w *words.Words) Menu {
+	off := s.Status == agent.Off || s.Status == ""
+	status := w.StatusLine(s)
+	detail, remedy := details(s, f, w, status)
+	info := func(k Key, label string) Item { return Item{Key: k, Label: label, Visible: label != ""} }
+	act := func(k Key, label string, visible, enabled bool) Item {
+		return Item{Key: k, Label: label, Visible: visible, Enabled: enabled}
+	}
+	network := ""
+	if !off {
+		network = w.NetworkLine(s.Network)
+	}
+	paused := s.Status == agent.Paused
+	auto := act(KeyAutoFix, w.Tray.AutoFix, true, !off)
+	auto.Checkable, auto.Checked = true, !off && s.AutoFix
+	m := Menu{
+		Status:  s.Status,
+		Tooltip: "Holdfast: " + status,
+		Items: []Item{
+			info(KeyStatus, status),
+			info(KeyNetwork, network),
+			info(KeyDetail, detail),
+			info(KeyRemedy, remedy),
+			{},
+			act(KeyUploads, w.Tray.Uploads, true, true),
+			act(KeyStart, w.Tray.StartHoldfast, off, off),
+			{},
+			auto,
+			act(KeyPause15, w.Tray.PauseQuarter, !paused, !off),
+			act(KeyPause60, w.Tray.PauseHour, !paused, !off),
+			act(KeyResume, w.Tray.Resume, paused, true),
+			client(KeyDino, "dino", w.Tray.ResetDino, w.Tray.RestartDino, s, f),
+			client(KeyGajim, "gajim", w.Tray.ResetGajim, w.Tray.RestartGajim, s, f),
+			{},
+			act(KeyQuit, w.Tray.QuitTray, true, true),
+			act(KeyStop, w.Tray.StopHoldfast, !off, true),
+		},
+	}
+	if off {
+		m.Status, m.Tooltip = agent.Off, status // "Holdfast is not running" has the name in it
+	}
+	return m
+}
+
+// details are the lines below the network: what is wrong and what to do about it, else the last upload.
+func details(s agent.State, f Facts, w *words.Words, status string) (detail, remedy string) {
+	if f.Notice != "" {
+		return words.Plain(f.Notice, 0), ""
+	}
+	if len(s.Problems) > 0 {
+		p := s.Problems[0]
+		if p.Text == status || p.Code == "offline" {
+			return words.Plain(p.Remedy, 0), "" // the lines above have said it
+		}
+		return words.Plain(p.Text, 0), words.Plain(p.Remedy, 0)
+	}
+	if s.Last != nil && s.Status != agent.Off {
+		return w.LastLine(*s.Last, f.Now), ""
+	}
+	return "", ""
+}
+
+// client is the item that resets one client; it is there when the client is installed.
+func client(k Key, kind, reset, restart string, s agent.State, f Facts) Item {
+	it := Item{Key: k, Label: reset}
+	running := false
+	for _, c := range s.Clients {
+		if c.Kind == kind {
+			it.Visible = true
+			running = running || c.Running
+		}
+	}
+	it.Enabled = running
+	if f.RestartOnly[kind] {
+		it.Label = restart
+	} else {
+		it.Enabled = it.Visible // a client that does not run has a cache all the same
+	}
+	return it
+}
+
+// Changed lists the items of next that differ from old, which must have the same keys in the same order.
+func Changed(old, next Menu) []Item {
+	var out []Item
+	for i, it := range next.Items {
+		if it.Key != "" && (i >= len(old.Items) || old.Items[i] != it) {
+			out = append(out, it)
+		}
+	}
+	return out
+}

@@ -1,0 +1,109 @@
+package window
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"fyne.io/fyne/v2"
+
+	"holdfast/app/control"
+)
+
+// Times of the follower.
+const (
+	redial    = time.Second            // between looks for a companion
+	drawEvery = 200 * time.Millisecond // no faster, however many events come
+)
+
+// follow keeps the model up to date with the companion until ctx ends. The model is touched only on Fyne's goroutine.
+func (d *desk) follow(ctx context.Context) {
+	first := time.NewTimer(0)
+	defer first.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case name := <-d.Raise:
+			fyne.Do(func() { d.raise(name) })
+			continue
+		case <-first.C:
+			first.Reset(redial)
+		}
+		noTray := d.NoTray != nil && d.NoTray()
+		client, err := d.Dial(ctx)
+		if err == nil {
+			err = d.attend(ctx, client, noTray)
+			_ = client.Close() // the connection is gone or of no more use
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		d.Log.Debug("no companion", "err", err)
+		fyne.Do(func() {
+			d.noTray, d.client = noTray, nil
+			d.model.Gone()
+			d.draw()
+		})
+	}
+}
+
+// attend shows one companion until it goes.
+func (d *desk) attend(ctx context.Context, client control.Client, noTray bool) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	events, err := client.Events(ctx)
+	if err != nil {
+		return fmt.Errorf("subscribe to the companion's news: %w", err)
+	}
+	state, err := client.GetState(ctx)
+	if err != nil {
+		return fmt.Errorf("ask the companion for its state: %w", err)
+	}
+	list, err := client.Uploads(ctx, shown)
+	if err != nil {
+		return fmt.Errorf("ask the companion for its uploads: %w", err)
+	}
+	fyne.DoAndWait(func() {
+		d.noTray, d.client = noTray, client
+		d.take(control.Event{Kind: "state", JSON: state})
+		if err := d.model.List(list, time.Now()); err != nil {
+			d.Log.Warn("the companion said something unreadable", "err", err)
+		}
+		d.draw()
+	})
+	var pending []control.Event
+	tick := time.NewTimer(drawEvery)
+	tick.Stop()
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case name := <-d.Raise:
+			fyne.Do(func() { d.raise(name) })
+		case e, ok := <-events:
+			if !ok {
+				return nil
+			}
+			if pending = append(pending, e); len(pending) == 1 {
+				tick.Reset(drawEvery)
+			}
+		case <-tick.C:
+			batch := pending
+			pending = nil
+			fyne.Do(func() {
+				for _, e := range batch {
+					d.take(e)
+				}
+				d.draw()
+			})
+		}
+	}
+}
+
+func (d *desk) take(e control.Event) {
+	if err := d.model.Take(e, time.Now()); err != nil {
+		d.Log.Warn("the companion said something unreadable", "err", err)
+	}
+}
