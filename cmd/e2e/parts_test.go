@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -101,8 +102,9 @@ func (s *server) sign(t *testing.T, args ...string) (url string, headers []strin
 }
 
 func stderrOf(err error) []byte {
-	if e, ok := err.(*exec.ExitError); ok {
-		return e.Stderr
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return exit.Stderr
 	}
 	return nil
 }

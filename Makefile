@@ -1,0 +1,90 @@
+# Holdfast. `make` alone lists the targets.
+include .ci/tools
+
+GO    ?= go
+BUILD := build
+# The state of version control is not stamped: a clone that belongs to another user must build, too.
+export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false)
+
+# Fyne is compiled with one set of flags only and never with -race: every other set costs four more minutes.
+GUI := ./app/window ./cmd/holdfast ./cmd/lab/screenshots
+# Everything else, without the end-to-end tests. Listing needs cgo or the windows would be missing.
+REST = $(filter-out $(patsubst ./%,holdfast/%,$(GUI)) holdfast/cmd/e2e,$(shell CGO_ENABLED=1 $(GO) list ./...))
+
+.PHONY: help run demo build test check unit gui e2e fuzz soak bench screenshots install lint clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: programs tray ## a private server and companion, one real upload through the relay; stays until Ctrl-C
+	@$(BUILD)/demo -dir $(BUILD)/run -bin $(BUILD) -stay
+
+demo: programs tray ## the same, and ends: exit code 0 if the downloaded bytes are identical
+	@$(BUILD)/demo -dir $(BUILD)/run -bin $(BUILD)
+
+.PHONY: programs tray
+programs:
+	@echo "Building holdfast-server, holdfastctl and the demo into $(BUILD)/. The first time this fetches Go modules and takes a few minutes."
+	@mkdir -p $(BUILD)
+	@CGO_ENABLED=0 $(GO) build -o $(BUILD)/ ./cmd/holdfast-server ./cmd/holdfastctl ./cmd/lab/demo
+
+# The tray needs a display to show itself and C headers to be built; without either the companion runs headless.
+tray:
+	@rm -f $(BUILD)/holdfast
+	@if [ -z "$$DISPLAY$$WAYLAND_DISPLAY" ]; then :; \
+	elif .ci/install gui; then echo "Building the tray (four minutes the first time)."; $(GO) build -o $(BUILD)/holdfast ./cmd/holdfast; \
+	else echo "Going on without the tray."; fi
+
+build: ## all programs into build/
+	@mkdir -p $(BUILD)
+	CGO_ENABLED=0 $(GO) build -o $(BUILD)/ ./cmd/holdfast-server ./cmd/holdfastctl
+	@.ci/install gui
+	$(GO) build -o $(BUILD)/holdfast ./cmd/holdfast
+
+test: ## installs what is missing, then check, short fuzzing and every test
+	@$(MAKE) --no-print-directory install
+	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory fuzz
+	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory gui
+	@$(MAKE) --no-print-directory e2e
+
+# Without the packages a developer's tests are skipped, one by one and with the reason; CI stops here.
+install:
+	@.ci/install gui test screen || { [ -z "$$CI" ] && echo "Going on; tests that need them are skipped."; }
+
+check: lint ## format, vet, lint, import arrows
+	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo "gofmt: run gofmt -w on the files above"; exit 1; }
+	$(GO) vet ./...
+	$(GO) test .
+
+lint:
+	$(GO) run $(GOLANGCI_LINT) run ./...
+
+unit: ## every package but the windows and the end-to-end tests, with the race detector
+	$(GO) test -race -timeout 20m $(REST)
+
+gui: ## the windows and the tray, on a screen of their own
+	$(GO) test -p 1 -timeout 20m $(GUI)
+
+e2e: ## real XMPP servers, clients and curl against the programs (root)
+	$(GO) test -count=1 -timeout 20m ./cmd/e2e
+
+fuzz: ## every fuzz test for FUZZTIME (5s)
+	@.ci/fuzz $(or $(FUZZTIME),5s)
+
+soak: ## the long runs: a minute of fuzzing each, a thousand kills
+	@$(MAKE) --no-print-directory install
+	HOLDFAST_SOAK=1 $(GO) test -count=1 -timeout 120m $(REST)
+	HOLDFAST_SOAK=1 $(GO) test -count=1 -timeout 60m ./cmd/e2e
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=60s
+
+bench: ## the benchmark tables
+	$(GO) test -run '^$$' -bench . -benchmem ./relay/... ./app/agent ./detect/network
+
+screenshots: ## takes the pictures in docs/screenshots again
+	@.ci/install gui screen
+	$(GO) run ./cmd/lab/screenshots
+
+clean: ## removes build/
+	rm -rf $(BUILD)
