@@ -1,0 +1,243 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+
+	"holdfast/relay/server"
+	"holdfast/relay/server/admit"
+	"holdfast/relay/server/ledger"
+	"holdfast/relay/server/realip"
+	"holdfast/relay/server/store"
+)
+
+const serveHelp = `
+holdfast-server serve runs the upload server until SIGTERM.
+
+Example:
+  holdfast-server serve -config /etc/holdfast/server.toml
+`
+
+// serve runs the server.
+func serve(ctx context.Context, args []string, stderr io.Writer) (err error) {
+	f := flags("serve", serveHelp, stderr)
+	file := f.String("config", "", "configuration `FILE`")
+	if _, help, err := parse(f, args, 0); help || err != nil {
+		return err
+	}
+	c, err := loadFlag(*file)
+	if err != nil {
+		return err
+	}
+	out := &logFile{w: stderr}
+	if err := out.open(c.Log.File, stderr); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, out.close()) }()
+	log, level := newLog(c.Log, out)
+	p, err := assemble(c, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.close()) }()
+
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return p.server.Serve(ctx, p.listener, p.tls) })
+	g.Go(func() error { return p.server.Run(ctx) })
+	if p.metrics != nil {
+		g.Go(func() error { return serveMetrics(ctx, p.metrics, p.server.MetricsHandler()) })
+	}
+	g.Go(func() error {
+		return onHangup(ctx, func() { p.reload(*file, level, out, stderr) })
+	})
+	log.Info("listening", "addr", p.listener.Addr().String(), "tls", p.tls != nil, "public_url", c.Server.PublicURL, "version", version())
+	if p.metrics != nil {
+		log.Info("metrics listening", "addr", p.metrics.Addr().String())
+	}
+	err = g.Wait()
+	log.Info("stopped")
+	return err
+}
+
+// parts is everything that a running server is made of.
+type parts struct {
+	config   *config
+	log      *slog.Logger
+	store    *store.Disk
+	ledger   *ledger.Ledger
+	server   *server.Server
+	cert     *certificate // nil: plain http
+	tls      *tls.Config
+	listener net.Listener
+	metrics  net.Listener // nil: none
+}
+
+// assemble opens all parts; on an error those that are open are closed.
+func assemble(c *config, log *slog.Logger) (p *parts, err error) {
+	p = &parts{config: c, log: log}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.close())
+		}
+	}()
+	set, err := p.settings(c)
+	if err != nil {
+		return p, err
+	}
+	for _, w := range c.warnings(set.Issuers) {
+		log.Warn(w.what, "file", w.file, "why", w.why)
+	}
+	if c.TLS.Cert != "" {
+		if p.cert, err = newCertificate(c.TLS.Cert, c.TLS.Key, log); err != nil {
+			return p, err
+		}
+		p.tls = p.cert.config()
+	}
+	if p.ledger, err = ledger.Open(c.Storage.State, ledger.Options{Log: log}); err != nil {
+		return p, fmt.Errorf("open the state in %s: %w", c.Storage.State, err)
+	}
+	if p.store, err = store.Open(c.Storage.Path, store.Options{MinFree: uint64(c.Limits.MinFree), Attrs: p.ledger, Log: log}); err != nil {
+		return p, fmt.Errorf("open the files in %s: %w", c.Storage.Path, err)
+	}
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	p.server, err = server.New(server.Config{
+		Prefix: prefix(c.Server.PublicURL), Settings: set, Store: p.store, Ledger: p.ledger,
+		Idle: time.Duration(c.Server.IdleTimeout), Log: log, Registry: reg,
+	})
+	if err != nil {
+		return p, err
+	}
+	if p.listener, err = listen(c.Server.Listen); err != nil {
+		return p, err
+	}
+	if c.Server.MetricsListen != "" {
+		if p.metrics, err = listen(c.Server.MetricsListen); err != nil {
+			return p, err
+		}
+	}
+	return p, nil
+}
+
+// close closes what is open, the ledger last: what the store still says goes into it.
+func (p *parts) close() error {
+	var errs []error
+	for _, l := range []net.Listener{p.listener, p.metrics} {
+		if l == nil {
+			continue
+		}
+		if err := l.Close(); !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	if p.store != nil {
+		errs = append(errs, p.store.Close())
+	}
+	if p.ledger != nil {
+		errs = append(errs, p.ledger.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// settings translates the part of the configuration that can change while the server runs.
+func (p *parts) settings(c *config) (server.Settings, error) {
+	issuers, err := c.issuers(func(file string) {
+		p.log.Warn("secret file made", "file", file, "todo", "give this secret to the XMPP server")
+	})
+	if err != nil {
+		return server.Settings{}, err
+	}
+	return server.Settings{
+		Issuers: issuers,
+		Windows: admit.Windows{
+			Base: time.Duration(c.Grace.Base), Mobile: time.Duration(c.Grace.Mobile), Desktop: time.Duration(c.Grace.Desktop),
+			Restore: time.Duration(c.Grace.Restore), Ultra: time.Duration(c.Grace.Ultra),
+		},
+		MaxUpload: int64(c.Limits.MaxUploadSize),
+		Retention: time.Duration(c.Limits.Retention),
+		Trust:     realip.New(prefixes(c.Server.TrustedProxies)),
+	}, nil
+}
+
+// reload reads the configuration again. What cannot be used is logged, and everything stays as it was.
+func (p *parts) reload(file string, level *slog.LevelVar, out *logFile, stderr io.Writer) {
+	c, err := load(file)
+	if err != nil {
+		p.log.Error("configuration not reloaded", "error", err)
+		return
+	}
+	set, err := p.settings(c)
+	if err == nil && p.cert != nil && c.TLS.Cert != "" {
+		err = p.cert.set(c.TLS.Cert, c.TLS.Key)
+	}
+	if err == nil {
+		err = p.server.Update(set)
+	}
+	if err != nil {
+		p.log.Error("configuration not reloaded", "error", err)
+		return
+	}
+	level.Set(logLevel(c.Log))
+	if err := out.open(c.Log.File, stderr); err != nil {
+		p.log.Error("log file not reopened", "error", err)
+	}
+	for _, w := range c.warnings(set.Issuers) {
+		p.log.Warn(w.what, "file", w.file, "why", w.why)
+	}
+	p.log.Info("configuration reloaded")
+	if old := p.config; old.Server.Listen != c.Server.Listen || old.Storage != c.Storage || old.Server.PublicURL != c.Server.PublicURL ||
+		old.Server.MetricsListen != c.Server.MetricsListen || old.Server.IdleTimeout != c.Server.IdleTimeout ||
+		old.Limits.MinFree != c.Limits.MinFree || (old.TLS.Cert == "") != (c.TLS.Cert == "") || old.Log.Format != c.Log.Format {
+		p.log.Warn("restart needed", "keys", "listen, public_url, metrics_listen, idle_timeout, storage, min_free, log.format, tls on or off")
+	}
+}
+
+// onHangup calls f for every SIGHUP until ctx ends.
+func onHangup(ctx context.Context, f func()) error {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-hup:
+			f()
+		}
+	}
+}
+
+// serveMetrics answers on the admin's side until ctx ends.
+func serveMetrics(ctx context.Context, l net.Listener, h http.Handler) error {
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second}
+	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
+	defer stop()
+	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	return nil
+}
+
+// prefix is the escaped path of the public URL.
+func prefix(publicURL string) string {
+	u, err := url.Parse(publicURL)
+	if err != nil {
+		return "/" // validate has refused such a URL
+	}
+	return u.EscapedPath()
+}
