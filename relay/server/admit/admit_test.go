@@ -121,7 +121,9 @@ func TestEveryCellOfTheGraceTable(t *testing.T) {
 }
 
 func TestWhatATokenWithoutTimeOrIdentityGets(t *testing.T) {
-	late := func(c token.Claims, seconds int) time.Time { return c.Expires.Add(time.Duration(seconds) * time.Second) }
+	late := func(c token.Claims, seconds int) time.Time {
+		return c.Expires.Add(time.Duration(seconds) * time.Second)
+	}
 	anonymous := token.Claims{Scheme: token.V3, Expires: expiry}
 	timeless := token.Claims{Scheme: token.Bearer, Form: token.Simple, Owner: owner}
 	tests := []struct {
