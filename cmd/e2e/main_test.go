@@ -22,7 +22,7 @@ import (
 // The names of the tests' own network, all on loopback.
 const (
 	uploadHost = "upload.lab.test" // what slots name; the tests put a server or a cutter there
-	uploadIP   = "127.0.1.20"
+	uploadIP   = "10.99.0.1" // on lo, so that it can be taken away
 	otherHost  = "other.lab.test" // an origin that is not listed
 	otherIP    = "127.0.1.21"
 	serverIP   = "127.0.1.30" // the server, where a cutter stands before it
@@ -37,6 +37,10 @@ func TestMain(m *testing.M) { os.Exit(run(m)) }
 func run(m *testing.M) int {
 	if lab.Isolated() {
 		if err := lab.EnterIsolated(); err != nil {
+			fmt.Fprintln(os.Stderr, "e2e:", err)
+			return 1
+		}
+		if err := uploadAddress("add"); err != nil {
 			fmt.Fprintln(os.Stderr, "e2e:", err)
 			return 1
 		}
@@ -72,7 +76,7 @@ func run(m *testing.M) int {
 	}
 	hosts := []string{
 		uploadIP + " " + uploadHost,
-		otherIP + " " + otherHost,
+		otherIP + " " + otherHost + " wrong.lab.test",
 		xmppIP + " " + strings.Join([]string{lab.ProsodyV1, lab.ProsodyV2, lab.ProsodyShare, lab.EjabberdHost}, " "),
 	}
 	code, err := lab.Isolate(dir, hosts, binEnv+"="+bin)
@@ -81,6 +85,14 @@ func run(m *testing.M) int {
 		return 1
 	}
 	return code
+}
+
+// uploadAddress adds the address of the upload server to this namespace, or deletes it.
+func uploadAddress(verb string) error {
+	if out, err := exec.Command("ip", "address", verb, uploadIP+"/32", "dev", "lo").CombinedOutput(); err != nil {
+		return fmt.Errorf("ip address %s (Debian package iproute2): %w\n%s", verb, err, out)
+	}
+	return nil
 }
 
 // program returns the path of one of our programs.
@@ -154,4 +166,15 @@ func curl(t *testing.T, args ...string) (stdout, stderr string, err error) {
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err = cmd.Run()
 	return out.String(), errs.String(), err
+}
+
+// asNobody runs a program as another user of the machine.
+func asNobody(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "setpriv", append([]string{"--reuid=65534", "--regid=65534", "--clear-groups", "--"}, args...)...)
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent"}
+	out, err := cmd.CombinedOutput()
+	return string(out), err
 }

@@ -120,6 +120,12 @@ type companion struct {
 // startCompanion starts a companion that lists uploadHost and trusts ca upstream. env is added to its environment.
 func startCompanion(t *testing.T, ca *lab.CA, env ...string) *companion {
 	t.Helper()
+	return startCompanionFor(t, ca, uploadHost, env...)
+}
+
+// startCompanionFor is startCompanion for another host.
+func startCompanionFor(t *testing.T, ca *lab.CA, host string, env ...string) *companion {
+	t.Helper()
 	dir := t.TempDir()
 	c := &companion{dir: dir, log: filepath.Join(dir, "companion.log")}
 	c.env = []string{"PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8", "HOME=" + dir}
@@ -140,7 +146,7 @@ func startCompanion(t *testing.T, ca *lab.CA, env ...string) *companion {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	config := fmt.Sprintf("[relay]\nlisten = \"127.0.0.1:%d\"\nhosts = [%q]\nupstream_ca = %q\n", port, uploadHost, ca.File)
+	config := fmt.Sprintf("[relay]\nlisten = \"127.0.0.1:%d\"\nhosts = [%q]\nupstream_ca = %q\n", port, host, ca.File)
 	if err := os.WriteFile(filepath.Join(folder, "config.toml"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -189,14 +195,19 @@ func (c *companion) uploads(t *testing.T) []upload {
 // caFile is the certificate a client has to trust for uploadHost, as `holdfastctl hosts list` names it.
 func (c *companion) caFile(t *testing.T) string {
 	t.Helper()
+	return c.caFileOf(t, uploadHost)
+}
+
+func (c *companion) caFileOf(t *testing.T, host string) string {
+	t.Helper()
 	for _, line := range strings.Split(c.ctl(t, "", "hosts", "list"), "\n") {
 		for _, word := range strings.Fields(line) {
-			if strings.HasPrefix(word, "/") && strings.HasSuffix(word, ".pem") && strings.Contains(line, uploadHost) {
+			if strings.HasPrefix(word, "/") && strings.HasSuffix(word, ".pem") && strings.Contains(line, host) {
 				return word
 			}
 		}
 	}
-	t.Fatalf("holdfastctl hosts list names no certificate for %s", uploadHost)
+	t.Fatalf("holdfastctl hosts list names no certificate for %s", host)
 	return ""
 }
 
