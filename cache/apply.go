@@ -6,9 +6,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,11 +32,19 @@ func Apply(ctx context.Context, p Plan, now time.Time) (Entry, error) {
 }
 
 func (g engine) apply(ctx context.Context, p Plan, now time.Time) (Entry, error) {
+	// Before anything is made, also the lock: the undo folder itself may be in a wrong place.
+	if _, err := again(p); err != nil {
+		return Entry{}, err
+	}
 	undo, unlock, err := lock(p.roots.State)
 	if err != nil {
 		return Entry{}, err
 	}
 	defer unlock()
+	return g.applyLocked(ctx, undo, p, now)
+}
+
+func (g engine) applyLocked(ctx context.Context, undo string, p Plan, now time.Time) (Entry, error) {
 	steps, err := again(p)
 	if err != nil || len(steps) == 0 {
 		return Entry{}, err
@@ -180,7 +188,7 @@ func (g engine) takeBack(dir string, items []Item) error {
 		} else if !ok {
 			continue
 		}
-		if err := g.clear(it.Path); err != nil {
+		if err := clearRest(it.Path, it.Files); err != nil {
 			return err
 		}
 		if err := g.disk.move(kept, it.Path, it.Files); err != nil {
@@ -190,11 +198,20 @@ func (g engine) takeBack(dir string, items []Item) error {
 	return nil
 }
 
-// clear removes what a move across file systems left of an original whose complete copy is kept.
-func (g engine) clear(path string) error {
-	err := os.RemoveAll(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+// clearRest removes what a move across file systems left of an original whose complete copy is kept. If there is
+// anything that the copy does not hold, it is left alone.
+func clearRest(path string, files []File) error {
+	if there, err := exists(path); err != nil || !there {
+		return err
 	}
-	return err
+	rest, err := scan(path)
+	if err != nil {
+		return err
+	}
+	for _, r := range rest {
+		if !slices.ContainsFunc(files, func(f File) bool { return f.Path == r.Path && f.SHA256 == r.SHA256 }) {
+			return fmt.Errorf("%w: %s was written to meanwhile", ErrInUse, filepath.Join(path, r.Path))
+		}
+	}
+	return os.RemoveAll(path)
 }

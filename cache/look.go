@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 )
@@ -59,6 +60,9 @@ func measure(path string) (size int64, files int, err error) {
 		st, err := plain(p)
 		if err != nil {
 			return err
+		}
+		if !utf8.ValidString(d.Name()) {
+			return fmt.Errorf("%w: the name %q is not UTF-8", ErrRefused, p)
 		}
 		if st.Dev_major != top.Dev_major || st.Dev_minor != top.Dev_minor {
 			return fmt.Errorf("%w: %s is a mount point", ErrRefused, p)

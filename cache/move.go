@@ -145,6 +145,9 @@ func plainError(err error) error {
 
 // lock takes the lock of the undo folder, which it makes if it is missing.
 func lock(state string) (undo string, unlock func(), err error) {
+	if !filepath.IsAbs(state) {
+		return "", nil, fmt.Errorf("%w: the state folder %q is not an absolute path", ErrRefused, state)
+	}
 	undo = filepath.Join(state, "undo")
 	if err := os.MkdirAll(undo, 0o700); err != nil {
 		return "", nil, plainError(fmt.Errorf("make the undo folder: %w", err))

@@ -34,7 +34,7 @@ type Result struct {
 }
 
 // Reset quits the client if it runs, moves its cache aside, and starts it again if it ran. A dry run only asks
-// whether it runs. Whatever goes wrong after the client has quit, it is started again; the Result then says what
+// whether it runs; there c may be nil, where no session bus can tell. Whatever goes wrong after the client has quit, it is started again; the Result then says what
 // was done before the error.
 func Reset(ctx context.Context, c Client, p Plan, dryRun bool) (Result, error) {
 	return newEngine().reset(ctx, c, p, dryRun, time.Now())
@@ -43,8 +43,11 @@ func Reset(ctx context.Context, c Client, p Plan, dryRun bool) (Result, error) {
 func (g engine) reset(ctx context.Context, c Client, p Plan, dryRun bool, now time.Time) (Result, error) {
 	res := Result{Client: p.Client, Install: p.Install, DryRun: dryRun, Moved: []Step{}}
 	if dryRun {
-		var err error
 		res.Moved, res.Bytes = p.Steps, p.Bytes
+		if c == nil {
+			return res, nil
+		}
+		var err error
 		res.Running, err = c.Running(ctx)
 		return res, err
 	}
@@ -52,8 +55,13 @@ func (g engine) reset(ctx context.Context, c Client, p Plan, dryRun bool, now ti
 	if _, err := again(p); err != nil {
 		return res, err
 	}
-	err := around(ctx, c, &res, func() error {
-		e, err := g.apply(ctx, p, now)
+	undo, unlock, err := lock(p.roots.State)
+	if err != nil {
+		return res, err
+	}
+	defer unlock()
+	err = around(ctx, c, &res, func() error {
+		e, err := g.applyLocked(ctx, undo, p, now)
 		res.fill(e)
 		return err
 	})
@@ -62,13 +70,22 @@ func (g engine) reset(ctx context.Context, c Client, p Plan, dryRun bool, now ti
 
 // UndoReset undoes one entry: it quits the client if it runs, restores, and starts it again.
 func UndoReset(ctx context.Context, c Client, r Roots, id string) (Result, error) {
+	return newEngine().undoReset(ctx, c, r, id)
+}
+
+func (g engine) undoReset(ctx context.Context, c Client, r Roots, id string) (Result, error) {
 	e, err := Lookup(r, id)
 	if err != nil {
 		return Result{Moved: []Step{}}, err
 	}
 	res := Result{Client: e.Client, Install: e.Install, Moved: []Step{}}
+	undo, unlock, err := lock(r.State)
+	if err != nil {
+		return res, err
+	}
+	defer unlock()
 	err = around(ctx, c, &res, func() error {
-		e, err := Undo(ctx, r, id)
+		e, err := g.undoLocked(ctx, r, undo, id)
 		res.fill(e)
 		return err
 	})

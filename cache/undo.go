@@ -25,6 +25,10 @@ func (g engine) undo(ctx context.Context, r Roots, id string) (Entry, error) {
 		return Entry{}, err
 	}
 	defer unlock()
+	return g.undoLocked(ctx, r, undo, id)
+}
+
+func (g engine) undoLocked(ctx context.Context, r Roots, undo, id string) (Entry, error) {
 	e, err := load(undo, id)
 	if err != nil {
 		return Entry{}, err
@@ -70,7 +74,7 @@ func (g engine) check(r Roots, dir string, e Entry) ([]Item, error) {
 	var todo []Item
 	var steps []Step
 	for _, it := range slices.Backward(e.Items) {
-		if err := g.place(l, r, it.Path, e.Client); err != nil {
+		if err := place(l, r, it.Path, e.Client); err != nil {
 			return nil, err
 		}
 		kept, err := exists(filepath.Join(dir, it.To))
@@ -88,8 +92,11 @@ func (g engine) check(r Roots, dir string, e Entry) ([]Item, error) {
 			return nil, fmt.Errorf("%w: %s is in neither place", ErrDamaged, it.Path)
 		}
 		ok, err := same(filepath.Join(dir, it.To), it.Files)
-		if err != nil || !ok {
-			return nil, fmt.Errorf("%w: %s", errors.Join(ErrDamaged, err), filepath.Join(dir, it.To))
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
+		if !ok {
+			return nil, fmt.Errorf("%w: %s", ErrDamaged, filepath.Join(dir, it.To))
 		}
 		if there {
 			if _, _, err := measure(it.Path); err != nil {
@@ -103,7 +110,7 @@ func (g engine) check(r Roots, dir string, e Entry) ([]Item, error) {
 }
 
 // place makes sure that a path from a manifest is a known part of this client's cache.
-func (g engine) place(l layout, r Roots, path, client string) error {
+func place(l layout, r Roots, path, client string) error {
 	parent, name := filepath.Dir(path), filepath.Base(path)
 	if _, ok := reasonOf(client, name); !ok || filepath.Dir(parent) != l.root {
 		return fmt.Errorf("%w: %s is no part of a cache of %s", ErrDamaged, path, client)
