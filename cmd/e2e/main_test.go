@@ -22,8 +22,8 @@ import (
 // The names of the tests' own network, all on loopback.
 const (
 	uploadHost = "upload.lab.test" // what slots name; the tests put a server or a cutter there
-	uploadIP   = "10.99.0.1" // on lo, so that it can be taken away
-	otherHost  = "other.lab.test" // an origin that is not listed
+	uploadIP   = "10.99.0.1"       // on lo, so that it can be taken away
+	otherHost  = "other.lab.test"  // an origin that is not listed
 	otherIP    = "127.0.1.21"
 	serverIP   = "127.0.1.30" // the server, where a cutter stands before it
 	xmppIP     = "127.0.1.40"
