@@ -19,12 +19,6 @@ var update = flag.Bool("update", false, "write the golden files")
 
 var noon = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 
-func TestMain(m *testing.M) {
-	time.Local = time.UTC // menus show local times, golden files have one
-	flag.Parse()
-	os.Exit(m.Run())
-}
-
 func state(status agent.Status, change ...func(*agent.State)) agent.State {
 	s := agent.State{
 		Schema: 1, Status: status, AutoFix: true,

@@ -167,6 +167,10 @@ func (v *view) request(r Request) (quit bool) {
 	case ActionQuitLater:
 		v.quitting = true
 		v.say(v.Words.Tray.Window.WillQuit)
+	case ActionStart:
+		if v.client == nil {
+			v.enqueue(KeyStart, v.start)
+		}
 	default:
 		v.open("uploads", r.Token)
 	}

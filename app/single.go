@@ -18,10 +18,11 @@ const (
 	applicationInterface = "org.freedesktop.Application"
 )
 
-// Actions of the tray that the windows ask for.
+// Actions of the tray that the windows ask for. Any other brings the tray to the front.
 const (
 	ActionQuit      = "quit"       // at once
 	ActionQuitLater = "quit-later" // after running uploads
+	ActionStart     = "start"      // a companion
 )
 
 // ErrRunning means that the name has an owner, which was told to come to the front.

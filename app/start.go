@@ -25,7 +25,7 @@ const startTime = 10 * time.Second
 type Local struct {
 	RuntimeDir string                                            // $XDG_RUNTIME_DIR; empty: no systemd to ask
 	Connect    func(ctx context.Context) (control.Client, error) // to a running companion
-	RunInside  func() error                                      // a companion; blocks until it is stopped or the program ends
+	RunInside  func() error                                      // a companion; blocks until it is stopped or the program ends; nil: none
 
 	mu     sync.Mutex // guards all following fields
 	inside chan struct{}
@@ -37,8 +37,9 @@ func (l *Local) Dial(ctx context.Context) (control.Client, error) { return l.Con
 
 // Start asks systemd, and runs a companion inside where systemd has none to start.
 func (l *Local) Start(ctx context.Context) error {
-	if err := l.startUnit(ctx); err == nil {
-		return nil
+	err := l.startUnit(ctx)
+	if err == nil || l.RunInside == nil {
+		return err
 	}
 	return l.answers(ctx, l.runInside())
 }

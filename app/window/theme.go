@@ -28,7 +28,7 @@ var palette = map[fyne.ThemeColorName][2]uint32{
 	theme.ColorNameBackground:          {0xf2f5f6, 0x12191d},
 	theme.ColorNameForeground:          {0x15232a, 0xe9f0f2},
 	theme.ColorNamePlaceHolder:         {0x51626b, 0x9fb0b8},
-	theme.ColorNameDisabled:            {0x8a989f, 0x5f6f77},
+	theme.ColorNameDisabled:            {0x51626b, 0x9fb0b8}, // also the second voice of labels,
 	theme.ColorNameButton:              {0xe3eaec, 0x27343b},
 	theme.ColorNameDisabledButton:      {0xe9eef0, 0x1c262b},
 	theme.ColorNameHover:               {0xd3e0e3, 0x33434b},
@@ -69,8 +69,10 @@ func (l look) Size(n fyne.ThemeSizeName) float32 {
 	return l.Theme.Size(n)
 }
 
-// dense is look for blocks of text: lines stand close together.
-type dense struct{ look }
+// dense is a theme for blocks of text: lines stand close together.
+type dense struct{ fyne.Theme }
+
+func newDense() fyne.Theme { return dense{fyne.CurrentApp().Settings().Theme()} }
 
 func (d dense) Size(n fyne.ThemeSizeName) float32 {
 	switch n {
@@ -79,7 +81,7 @@ func (d dense) Size(n fyne.ThemeSizeName) float32 {
 	case theme.SizeNameLineSpacing:
 		return 2
 	}
-	return d.look.Size(n)
+	return d.Theme.Size(n)
 }
 
 // toneColor is the colour of a tone.

@@ -58,7 +58,7 @@ func newUploads(w *words.Words, a Actions) *uploads {
 	u.start.Importance = widget.HighImportance
 	head := container.NewBorder(nil, nil, container.NewCenter(u.icon), container.NewCenter(u.start),
 		container.New(layout.NewCustomPaddedLayout(0, 0, 8, 8), container.NewThemeOverride(
-			container.NewVBox(layout.NewSpacer(), u.title, u.network, layout.NewSpacer()), dense{look{theme.DefaultTheme()}})))
+			container.NewVBox(layout.NewSpacer(), u.title, u.network, layout.NewSpacer()), newDense())))
 
 	u.noticeBy = widget.NewIcon(toneIcon(Patient))
 	u.problem = text(fyne.TextStyle{}, theme.SizeNameText, widget.MediumImportance)
@@ -67,7 +67,7 @@ func newUploads(w *words.Words, a Actions) *uploads {
 	u.remedy.Wrapping = fyne.TextWrapWord
 	u.notice = container.NewVBox(newCard(container.NewBorder(nil, nil, container.NewCenter(u.noticeBy), nil,
 		container.New(layout.NewCustomPaddedLayout(0, 0, 8, 4), container.NewThemeOverride(
-			container.NewVBox(u.problem, u.remedy), dense{look{theme.DefaultTheme()}})))))
+			container.NewVBox(u.problem, u.remedy), newDense())))))
 
 	u.list = container.New(layout.NewCustomPaddedVBoxLayout(8))
 	u.scroll = container.NewVScroll(container.New(layout.NewCustomPaddedLayout(2, 12, 14, 14), u.list))
@@ -76,7 +76,7 @@ func newUploads(w *words.Words, a Actions) *uploads {
 	u.footer.Alignment = fyne.TextAlignCenter
 	u.footer.Hide()
 	u.root = container.NewBorder(
-		container.New(layout.NewCustomPaddedLayout(14, 8, 18, 16), container.New(layout.NewCustomPaddedVBoxLayout(10), head, u.notice)),
+		container.New(layout.NewCustomPaddedLayout(14, 8, 14, 14), container.New(layout.NewCustomPaddedVBoxLayout(10), head, u.notice)),
 		u.footer, nil, nil, container.NewStack(u.scroll, u.empty))
 	return u
 }
@@ -185,7 +185,7 @@ func newRow(w *words.Words, a Actions) *rowView {
 	v.try = widget.NewButtonWithIcon(w.Tray.TryNow, theme.ViewRefreshIcon(), func() { v.actions.TryNow(v.row.ID) })
 	v.try.Importance = widget.HighImportance
 	v.cancel = widget.NewButtonWithIcon(w.Tray.Cancel, theme.CancelIcon(), func() { v.actions.Cancel(v.row.ID) })
-	lines := container.NewThemeOverride(container.NewVBox(v.file, v.about, v.bar, v.state, v.story), dense{look{theme.DefaultTheme()}})
+	lines := container.NewThemeOverride(container.NewVBox(v.file, v.about, v.bar, v.state, v.story), newDense())
 	v.root = newCard(container.NewBorder(nil, nil,
 		container.NewVBox(container.New(layout.NewCustomPaddedLayout(2, 0, 0, 8), v.icon)),
 		container.NewCenter(container.New(layout.NewCustomPaddedHBoxLayout(6), v.copy, v.try, v.cancel)),
