@@ -25,7 +25,7 @@ const (
 // installed (seen with godbus 5.2).
 func Bus(ctx context.Context, getenv func(string) string) (*dbus.Conn, error) {
 	addr := getenv("DBUS_SESSION_BUS_ADDRESS")
-	if addr == "" {
+	if addr == "" || addr == "autolaunch:" {
 		path := filepath.Join(getenv("XDG_RUNTIME_DIR"), "bus")
 		if st, err := os.Stat(path); getenv("XDG_RUNTIME_DIR") == "" || err != nil || st.Mode()&os.ModeSocket == 0 {
 			return nil, ErrNoBus

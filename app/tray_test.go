@@ -33,7 +33,8 @@ const deadline = 15 * time.Second
 // trayProcess is what the test binary does as a tray: systray keeps its state in package variables, so every tray of a
 // test gets a process. It prints what it would open.
 func trayProcess() int {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	ctx, _ := signal.NotifyContext(context.Background(), syscall.SIGTERM) // until the process ends
+	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	bus, err := app.Bus(ctx, os.Getenv)
 	if err != nil {
