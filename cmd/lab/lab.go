@@ -109,3 +109,6 @@ func bus(tb TB, kind string) string {
 	}
 	return strings.TrimSpace(line)
 }
+
+// Soak says whether the long variants of tests are asked for (`make soak`).
+func Soak() bool { return os.Getenv("HOLDFAST_SOAK") != "" }
