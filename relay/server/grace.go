@@ -14,7 +14,7 @@ type admission struct {
 	verdict admit.Verdict
 	client  client.Client
 	peer    netip.Addr
-	addr    string // keyed hash of peer
+	addr    string // keyed hash of peer; empty: not known for certain
 	session string // id, if one is known
 	known   bool
 	judged  bool
@@ -29,7 +29,9 @@ func (u *upload) makesSession() bool {
 func (s *Server) admit(w http.ResponseWriter, r *http.Request, set *active, u *upload) error {
 	u.client = client.Parse(r.UserAgent())
 	u.peer = set.Trust.Client(remote(r), r.Header)
-	u.addr = s.ledger.AddrHash(u.peer)
+	if !set.Trust.Trusted(u.peer) { // else it is a proxy's, and says nothing of the client
+		u.addr = s.ledger.AddrHash(u.peer)
+	}
 	var seen admit.History
 	if u.claims.Owner != "" {
 		sess, ok, err := s.ledger.Session(r.Context(), u.claims.Owner)
@@ -43,6 +45,9 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request, set *active, u *u
 	}
 	u.verdict = admit.Decide(u.claims, admit.Peer{Client: u.client, Addr: u.addr}, seen, set.Windows, u.began)
 	u.judged = true
+	if !u.verdict.OK && u.verdict.Reason == admit.ReasonTooEarly {
+		return fmt.Errorf("%w: issued in the future", ErrBadToken)
+	}
 	if !u.verdict.OK {
 		s.metrics.beyond.WithLabelValues(u.client.Kind.String()).Inc()
 		return ErrLate

@@ -1,0 +1,216 @@
+package main
+
+import (
+	"net"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"holdfast/relay/token"
+)
+
+// network brings over addresses, TLS and proxies.
+func (im *imported) network() {
+	host, _ := im.take("server.bindip", "server.interface", "server.listenip", "server.bindaddress")
+	port, _ := im.take("server.listenaddress", "server.listenport", "server.port", "server.listen")
+	if im.on(false, "server.unixsocket") && strings.HasPrefix(port, "/") {
+		im.set("server", "listen", "%q", "unix:"+port)
+	} else {
+		if h, p, err := net.SplitHostPort(port); err == nil {
+			if port = p; host == "" {
+				host = h
+			}
+		}
+		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+			port = "8080"
+		}
+		if p, ok := im.take("server.forceprotocol"); ok && host == "" && p != "ipv4" {
+			host = "::"
+		}
+		if host == "" {
+			host = "0.0.0.0"
+		}
+		im.set("server", "listen", "%q", net.JoinHostPort(host, port))
+	}
+	im.publicURL()
+	if p, ok := im.take("server.metricsport", "metrics.port"); im.on(ok, "server.metricsenabled", "metrics.enabled") && ok {
+		im.set("server", "metrics_listen", "%q", net.JoinHostPort("127.0.0.1", p))
+	}
+	if d, ok := im.length("timeouts.idletimeout", "timeouts.idle"); ok && d > 0 {
+		im.set("server", "idle_timeout", "%q", d)
+	}
+	cert, haveCert := im.take("server.sslcert", "server.tlscert", "server.certfile", "tls.cert", "tls.certfile", "server.sslcertfile")
+	key, haveKey := im.take("server.sslkey", "server.tlskey", "server.keyfile", "tls.key", "tls.keyfile", "server.sslkeyfile")
+	if im.on(haveCert && haveKey, "server.sslenabled", "server.tlsenabled", "tls.enabled") && haveCert && haveKey {
+		im.set("tls", "cert", "%q", cert)
+		im.set("tls", "key", "%q", key)
+	}
+	if im.on(false, "security.trustproxyheaders", "server.trustproxyheaders") {
+		im.note("server.trusted_proxies is empty: the old server believed X-Forwarded-For of everybody; name your proxy, for example [\"127.0.0.1/32\"]")
+	}
+}
+
+// publicURL keeps the old URLs alive: the old server's paths began at the root.
+func (im *imported) publicURL() {
+	if v, ok := im.take("server.publicurl", "server.baseurl", "server.externalurl"); ok {
+		if u, err := url.Parse(v); err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http") {
+			im.set("server", "public_url", "%q", u.Scheme+"://"+u.Host+"/")
+			return
+		}
+	}
+	im.set("server", "public_url", "%q", "https://upload.example.org/")
+	im.note("server.public_url: put the name of your upload host in; its path stays \"/\", as the old server's tokens sign the path from the root")
+	im.note("URLs below /download/ are not served: a file is fetched from where it was put, so get_url of the XMPP server is its put_url")
+}
+
+// storage brings over the folders. Files stay where they are and keep their URLs.
+func (im *imported) storage() {
+	path, ok := im.take("server.storagepath", "server.uploadpath", "storage.path", "uploads.path", "server.storage")
+	if !ok {
+		path = "./uploads"
+	}
+	im.set("storage", "path", "%q", path)
+	im.set("storage", "state", "%q", filepath.Join(filepath.Dir(filepath.Clean(path)), "holdfast-state"))
+	if !filepath.IsAbs(path) {
+		im.note("storage.path %q is relative; here that means from the folder of the configuration file", path)
+	}
+}
+
+// auth brings over the secret and chooses the schemes.
+func (im *imported) auth() {
+	s, ok := im.take("security.secret", "auth.sharedsecret", "security.hmacsecret", "auth.secret", "hmac.secret", "server.secret")
+	switch {
+	case !ok || strings.HasPrefix(s, "${"):
+		s = freshSecret()
+		im.note("auth.secrets: the old configuration holds no secret, so there is a fresh one; give it to the XMPP server")
+	case weakness(token.Secret(s)) != "":
+		im.note("auth.secrets: the secret is weak (%s); change it here and at the XMPP server", weakness(token.Secret(s)))
+	}
+	im.set("auth", "secrets", "[%q]", s)
+	var schemes []string
+	if im.on(true, "security.hmacenabled", "auth.hmacenabled") {
+		schemes = append(schemes, "v", "v2", "token", "v3")
+	}
+	if im.on(true, "security.bearertokensenabled", "auth.bearertokensenabled") || len(schemes) == 0 {
+		schemes = append(schemes, "bearer")
+	}
+	quoted := make([]string, len(schemes))
+	for i, n := range schemes {
+		quoted[i] = strconv.Quote(n)
+	}
+	im.set("auth", "schemes", "[%s]", strings.Join(quoted, ", "))
+	im.note("auth.schemes holds all that the old server took; keep only what your XMPP server signs with")
+}
+
+// grace brings over the windows that the old configuration names. There no program read them; here they count.
+func (im *imported) grace() {
+	d := defaults().Grace
+	windows := []struct {
+		key    string
+		length duration
+		old    []string
+	}{
+		{"base", d.Base, []string{"security.tokengraceperiod", "security.graceperiod", "auth.graceperiod", "auth.tokengraceperiod"}},
+		{"mobile", d.Mobile, []string{"security.mobilegraceperiod", "auth.mobilegraceperiod"}},
+		{"desktop", d.Desktop, []string{"security.desktopgraceperiod", "auth.desktopgraceperiod", "security.standbygraceperiod", "auth.standbygraceperiod"}},
+		{"restore", d.Restore, []string{"security.restoregraceperiod", "security.sessionrestoregrace", "security.desktoprestoregrace"}},
+		{"ultra", d.Ultra, []string{"security.ultramaxgrace", "security.ultragraceperiod", "auth.ultramaxgrace"}},
+	}
+	var last duration
+	for i, w := range windows {
+		v, ok := im.length(w.old...)
+		if !ok {
+			v = w.length
+		}
+		if v < last {
+			if ok {
+				im.note("grace.%s: %s would be shorter than grace.%s, so it is %s", w.key, v, windows[i-1].key, last)
+			}
+			v = last
+		}
+		im.set("grace", w.key, "%q", v)
+		last = v
+	}
+}
+
+// limits brings over sizes and the life of files.
+func (im *imported) limits() {
+	if z, ok := im.bytes("server.maxuploadsize", "uploads.maxuploadsize", "uploads.maxfilesize", "server.maxfilesize", "ejabberd.maxfilesize"); ok {
+		im.set("limits", "max_upload_size", "%q", z)
+	}
+	if z, ok := im.bytes("server.minfreebytes", "server.minfree", "storage.minfreebytes"); ok {
+		im.set("limits", "min_free", "%q", z)
+	}
+	if d, ok := im.length("server.filettl", "server.maxfileage", "storage.retention"); ok {
+		if im.on(false, "server.filettlenabled") {
+			im.set("limits", "retention", "%q", d)
+		} else {
+			im.note("limits.retention is empty: the old configuration names %s without switching it on; files are kept", d)
+		}
+	}
+	if _, ok := im.take("ejabberd.quotaperuser", "uploads.quotaperuser", "server.quotaperuser"); ok {
+		im.note("no counterpart for a quota per user: this version cannot keep one")
+	}
+}
+
+// logging brings over level, format and file.
+func (im *imported) logging() {
+	if v, ok := im.take("logging.level", "server.loglevel", "log.level"); ok {
+		v = strings.ToLower(v)
+		if v == "warning" {
+			v = "warn"
+		}
+		if (&oneOf[levelValues]{}).UnmarshalText([]byte(v)) == nil {
+			im.set("log", "level", "%q", v)
+		}
+	}
+	if im.on(false, "server.loggingjson", "logging.json") {
+		im.set("log", "format", "%q", "json")
+	}
+	if v, ok := im.take("logging.file", "server.logfile", "log.file"); ok {
+		im.set("log", "file", "%q", filepath.Join(filepath.Dir(v), "holdfast-server.log"))
+		im.note("log.file has a name of its own beside the old log")
+	}
+}
+
+// long are the units of time that Go does not have.
+var long = regexp.MustCompile(`(?i)^(\d+)\s*(d|w|mo|y)$`)
+
+// length reads a duration as the old server wrote it: "8h", "180d", "1y", or seconds.
+func (im *imported) length(names ...string) (duration, bool) {
+	v, ok := im.take(names...)
+	if !ok {
+		return 0, false
+	}
+	if n, err := strconv.ParseUint(v, 10, 31); err == nil {
+		return duration(time.Duration(n) * time.Second), true
+	}
+	if m := long.FindStringSubmatch(v); m != nil {
+		days := map[string]time.Duration{"d": 1, "w": 7, "mo": 30, "y": 365}[strings.ToLower(m[2])]
+		if n, err := strconv.ParseUint(m[1], 10, 12); err == nil {
+			return duration(time.Duration(n) * days * 24 * time.Hour), true
+		}
+	}
+	if d, err := time.ParseDuration(v); err == nil && d >= 0 {
+		return duration(d), true
+	}
+	im.note("%s: %q is not a length of time", names[0], v)
+	return 0, false
+}
+
+// bytes reads a size as the old server wrote it.
+func (im *imported) bytes(names ...string) (size, bool) {
+	v, ok := im.take(names...)
+	if !ok {
+		return 0, false
+	}
+	var z size
+	if err := z.UnmarshalText([]byte(v)); err != nil {
+		im.note("%s: %v", names[0], err)
+		return 0, false
+	}
+	return z, true
+}
