@@ -23,6 +23,7 @@ type Keeper interface {
 type Config struct {
 	Version  string
 	AutoFix  bool
+	Last     *Upload // of an earlier run; nil: none
 	Carrier  Carrier
 	Keeper   Keeper  // nil: nothing is kept
 	Phrases  Phrases // nil: problems show their codes
@@ -65,8 +66,14 @@ func New(c Config) *Agent {
 		c.OnUpload = func(Upload) {}
 	}
 	a := &Agent{c: c, wake: make(chan struct{}, 1)}
-	a.state = newModel(c.Version, c.AutoFix).state(c.Phrases)
+	a.state = a.first().state(c.Phrases)
 	return a
+}
+
+func (a *Agent) first() model {
+	m := newModel(a.c.Version, a.c.AutoFix)
+	m.last = a.c.Last
+	return m
 }
 
 // State is what the agent knew after the last event it took in.
@@ -118,7 +125,7 @@ func (a *Agent) take() []told {
 
 // Run takes in events until ctx ends; what was told before is taken in first. It may be called once.
 func (a *Agent) Run(ctx context.Context) error {
-	m := newModel(a.c.Version, a.c.AutoFix)
+	m := a.first()
 	var (
 		shown   time.Time // of the last OnState
 		due     bool      // something changed since

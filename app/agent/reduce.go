@@ -117,8 +117,10 @@ func (m model) online() bool { return m.net.Online && !m.net.Portal }
 
 func (m model) withNetwork(s network.Snapshot) model {
 	m.net = Network{Kind: string(s.Link), Name: s.Name, Online: s.Online, Metered: s.Metered, Portal: s.Portal}
-	m.issues = without(without(without(m.issues, Offline), Portal), Certificate)
+	m.issues = without(without(without(without(m.issues, Offline), Portal), Certificate), NetworkBlind)
 	switch {
+	case s.Unknown:
+		m.issues = raise(m.issues, Issue{Code: NetworkBlind, Args: []string{"NetworkManager"}})
 	case s.Portal:
 		m.issues = raise(m.issues, Issue{Code: Portal, Args: []string{s.Name}})
 	case !s.Online:

@@ -51,14 +51,19 @@ type Ctl struct {
 	ResetUndone      string // %s id
 	ResetNone        string
 	ResetFailed      string // %s client, %s why
+	QuitYourself     string // %s client
 	SecretStored     string // %s host
 	SecretGone       string // %s host
 	SecretPrompt     string
+	SecretEmpty      string
+	SchemeBad        string // %q
+	PrefixBad        string // %q
 	ConfigKept       string // a change of the file failed to verify; %s file
 	UnknownKey       string // %s key, %d line
+	AtLine           string // %d line, %s what
+	CAEmpty          string
 	HostEmpty        string
 	HostBad          string // %s
-	HostPort         string // %s
 	ListenBad        string // %s
 	ListenOpen       string // %s: not loopback
 	CABad            string // %s file, %s why
@@ -127,14 +132,19 @@ func ctlEnglish() Ctl {
 		ResetUndone:      "Reset %s was undone. Everything is where it was.",
 		ResetNone:        "Neither Dino nor Gajim is installed, so there is nothing to reset.",
 		ResetFailed:      "%s was not reset: %s",
+		QuitYourself:     "%s is running, but without a desktop session it cannot be asked to quit; quit it yourself and try again",
 		SecretStored:     "The secret of %s is in the keyring.",
 		SecretGone:       "The secret of %s was removed from the keyring.",
 		SecretPrompt:     "Secret (one line): ",
+		SecretEmpty:      "no secret was given; write it as one line to standard input",
+		SchemeBad:        "%q is not a scheme that can be renewed; jwt and v2 are",
+		PrefixBad:        "%q is not the path of the server's address; write it like /upload/",
 		ConfigKept:       "%s could not be changed without touching more than the one value. Edit it by hand.",
 		UnknownKey:       "%s (line %d)",
+		AtLine:           "line %d: %s",
+		CAEmpty:          "it holds no certificate",
 		HostEmpty:        "a host name is missing, for example upload.example.org",
 		HostBad:          "%q is not a host name; write it like upload.example.org or upload.example.org:8443, without https:// and without a path",
-		HostPort:         "%q has a port that is not a number from 1 to 65535",
 		ListenBad:        "%q is not an address and port; write it like 127.0.0.1:5380",
 		ListenOpen:       "%q can be reached from other computers; only addresses of this computer are allowed, for example 127.0.0.1:5380",
 		CABad:            "certificates in %s cannot be used: %s",
@@ -204,14 +214,19 @@ func ctlGerman() Ctl {
 		ResetUndone:      "Das Zurücksetzen %s ist rückgängig gemacht. Alles ist, wo es war.",
 		ResetNone:        "Weder Dino noch Gajim ist installiert, also gibt es nichts zurückzusetzen.",
 		ResetFailed:      "%s wurde nicht zurückgesetzt: %s",
+		QuitYourself:     "%s läuft, kann aber ohne Desktop-Sitzung nicht beendet werden; beenden Sie es selbst und versuchen Sie es noch einmal",
 		SecretStored:     "Das Geheimnis von %s liegt im Schlüsselbund.",
 		SecretGone:       "Das Geheimnis von %s ist aus dem Schlüsselbund entfernt.",
 		SecretPrompt:     "Geheimnis (eine Zeile): ",
+		SecretEmpty:      "es wurde kein Geheimnis angegeben; schreiben Sie es als eine Zeile auf die Standardeingabe",
+		SchemeBad:        "%q ist kein Verfahren, das erneuert werden kann; jwt und v2 sind es",
+		PrefixBad:        "%q ist nicht der Pfad der Serveradresse; schreiben Sie ihn wie /upload/",
 		ConfigKept:       "%s ließ sich nicht ändern, ohne mehr als den einen Wert zu berühren. Bearbeiten Sie die Datei von Hand.",
 		UnknownKey:       "%s (Zeile %d)",
+		AtLine:           "Zeile %d: %s",
+		CAEmpty:          "es enthält kein Zertifikat",
 		HostEmpty:        "es fehlt ein Rechnername, zum Beispiel upload.example.org",
 		HostBad:          "%q ist kein Rechnername; schreiben Sie ihn wie upload.example.org oder upload.example.org:8443, ohne https:// und ohne Pfad",
-		HostPort:         "%q hat einen Port, der keine Zahl von 1 bis 65535 ist",
 		ListenBad:        "%q ist keine Adresse mit Port; schreiben Sie sie wie 127.0.0.1:5380",
 		ListenOpen:       "%q ist von anderen Computern erreichbar; erlaubt sind nur Adressen dieses Computers, zum Beispiel 127.0.0.1:5380",
 		CABad:            "Zertifikate in %s sind nicht brauchbar: %s",

@@ -1,0 +1,113 @@
+package companion
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"holdfast/app/words"
+	"holdfast/relay"
+	"holdfast/relay/authority"
+)
+
+// hostsDocument is the document of Hosts.
+type hostsDocument struct {
+	Schema  int        `json:"schema"`
+	Changed bool       `json:"changed"` // add, remove: something was done
+	Hosts   []hostLine `json:"hosts"`
+}
+
+type hostLine struct {
+	Host   string `json:"host"`
+	CAFile string `json:"ca_file"` // "": not made yet
+}
+
+// trustDocument is the document of TrustStatus.
+type trustDocument struct {
+	Schema int         `json:"schema"`
+	Hosts  []trustLine `json:"hosts"`
+}
+
+type trustLine struct {
+	Host       string    `json:"host"`
+	CAFile     string    `json:"ca_file"`
+	NextCAFile string    `json:"next_ca_file,omitempty"` // takes over when the present one ends
+	NotAfter   time.Time `json:"not_after,omitzero"`
+	Installed  bool      `json:"installed"` // by Holdfast, where programs find it by themselves
+	Text       string    `json:"text"`
+}
+
+// routeDocument is the document of RouteStatus.
+type routeDocument struct {
+	Schema int               `json:"schema"`
+	Mode   string            `json:"mode"` // none: no route is installed
+	Listen string            `json:"listen"`
+	Env    map[string]string `json:"env"` // to start a client with
+	PACURL string            `json:"pac_url"`
+	Text   string            `json:"text"`
+}
+
+// hostLines lists hosts with their certificates. With create it makes those that are missing.
+func hostLines(hosts []string, store *authority.Store, create bool) (lines []hostLine, err error) {
+	lines = []hostLine{}
+	var errs []error
+	for _, h := range hosts {
+		l := hostLine{Host: h}
+		if create {
+			if _, err := store.Leaf(h); err != nil && !errors.Is(err, authority.ErrEnded) {
+				errs = append(errs, fmt.Errorf("certificate for %s: %w", h, err))
+			}
+		}
+		if file := caFile(store, h); file != "" {
+			l.CAFile = file
+		}
+		lines = append(lines, l)
+	}
+	return lines, errors.Join(errs...)
+}
+
+// caFile is the certificate that clients have to trust for a host, or "" while there is none.
+func caFile(store *authority.Store, host string) string {
+	if file := store.CAFile(host); exists(file) {
+		return file
+	}
+	return ""
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+func trustStatus(hosts []string, store *authority.Store, w *words.Words) (string, error) {
+	doc := trustDocument{Schema: 1, Hosts: []trustLine{}}
+	for _, h := range hosts {
+		l := trustLine{Host: h, CAFile: caFile(store, h)}
+		shown := l.CAFile
+		if shown == "" {
+			shown = w.Ctl.HostNoCA
+		} else if pair, err := store.Leaf(h); err == nil && pair.Leaf != nil {
+			l.NotAfter = pair.Leaf.NotAfter
+		}
+		if next := store.NextCAFile(h); exists(next) {
+			l.NextCAFile = next
+		}
+		l.Text = fmt.Sprintf(w.Ctl.TrustNot, h, shown)
+		doc.Hosts = append(doc.Hosts, l)
+	}
+	return render(doc)
+}
+
+func routeStatus(listen string, w *words.Words) (string, error) {
+	return render(routeDocument{
+		Schema: 1, Mode: "none", Listen: listen,
+		// Never http_proxy: only uploads over https are ours.
+		Env:    map[string]string{"https_proxy": "http://" + listen},
+		PACURL: "http://" + listen + "/proxy.pac",
+		Text:   w.Ctl.RouteNone,
+	})
+}
+
+// PAC is the proxy script for hosts and the relay at listen.
+func PAC(hosts []string, listen string) string { return relay.PAC(hosts, listen) }
