@@ -127,6 +127,9 @@ func (v *view) loop(ctx context.Context, t *tray) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-v.Bus.Context().Done():
+			if ctx.Err() != nil { // it was closed with ctx
+				return context.Cause(ctx)
+			}
 			return errors.New("the session bus has gone, and with it the place of the tray icon")
 		case n := <-v.news:
 			v.client, v.state = n.client, n.state

@@ -23,12 +23,12 @@ type question struct {
 	text    *widget.Label
 	heading *widget.Label
 	running *widget.Label
-	failed  *widget.Label  // what went wrong with a click
-	later   *widget.Button // nil: cannot be put off
+	failed  *widget.Label // what went wrong with a click
+	later   *button       // nil: cannot be put off
 	root    fyne.CanvasObject
 }
 
-func newQuestion(w *words.Words, name string, buttons ...*widget.Button) *question {
+func newQuestion(w *words.Words, name string, buttons ...*button) *question {
 	q := &question{name: name}
 	icon := canvas.NewImageFromResource(fyne.NewStaticResource("holdfast.png", assets.AppIcon()))
 	icon.FillMode = canvas.ImageFillContain
@@ -37,6 +37,7 @@ func newQuestion(w *words.Words, name string, buttons ...*widget.Button) *questi
 	q.text.Wrapping = fyne.TextWrapWord
 	q.heading = text(fyne.TextStyle{Bold: true}, theme.SizeNameText, widget.MediumImportance)
 	q.running = text(fyne.TextStyle{}, theme.SizeNameText, widget.LowImportance)
+	q.running.Wrapping = fyne.TextWrapWord
 	q.failed = text(fyne.TextStyle{}, theme.SizeNameText, widget.DangerImportance)
 	q.failed.Hide()
 	setText(q.heading, w.Tray.Window.Running)
@@ -46,7 +47,7 @@ func newQuestion(w *words.Words, name string, buttons ...*widget.Button) *questi
 	}
 	q.root = container.New(layout.NewCustomPaddedLayout(18, 16, 20, 18), container.NewBorder(nil, row,
 		container.NewVBox(container.New(layout.NewCustomPaddedLayout(0, 0, 0, 12), icon)), nil,
-		container.NewVBox(q.text, q.heading, q.running, q.failed)))
+		container.NewThemeOverride(container.New(layout.NewCustomPaddedVBoxLayout(6), q.text, q.heading, q.running, q.failed), newDense())))
 	return q
 }
 
@@ -77,10 +78,10 @@ func (q *question) show(rows []Row, w *words.Words) {
 func (d *desk) questionWindow(name string) fyne.Window {
 	w := d.app.NewWindow("Holdfast")
 	t := d.Words.Tray.Window
-	keep := widget.NewButton(t.Keep, w.Close)
+	keep := newButton(t.Keep, nil, w.Close, w.Close)
 	var q *question
 	if name == Stop {
-		stop := widget.NewButton(t.Stop, func() {
+		stop := newButton(t.Stop, nil, w.Close, func() {
 			d.do(func(ctx context.Context, c control.Client) error { return c.Stop(ctx) }, w.Close)
 		})
 		stop.Importance = widget.DangerImportance
@@ -89,15 +90,15 @@ func (d *desk) questionWindow(name string) fyne.Window {
 		quit := func(later bool) func() {
 			return func() { d.beside(func(context.Context) error { return d.Quit(later) }, w.Close) }
 		}
-		now := widget.NewButton(t.QuitNow, quit(false))
+		now := newButton(t.QuitNow, nil, w.Close, quit(false))
 		now.Importance = widget.DangerImportance
-		later := widget.NewButton(t.QuitLater, quit(true))
+		later := newButton(t.QuitLater, nil, w.Close, quit(true))
 		q = newQuestion(d.Words, name, keep, later, now)
 		q.later = later
 	}
 	d.ask[name] = q
 	w.SetContent(q.root)
-	w.Resize(fyne.NewSize(520, 210))
+	w.Resize(fyne.NewSize(560, 220))
 	w.CenterOnScreen()
 	keys(w, w.Close)
 	w.Canvas().Focus(keep) // Enter must not stop anything

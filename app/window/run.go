@@ -117,6 +117,13 @@ const (
 
 func (d *desk) uploadsWindow() fyne.Window {
 	w := d.app.NewWindow(d.Words.Tray.UploadsTitle + " - Holdfast")
+	p := d.app.Preferences()
+	leave := func() {
+		size := w.Canvas().Size()
+		p.SetFloat(prefWidth, float64(size.Width))
+		p.SetFloat(prefHeight, float64(size.Height))
+		w.Close()
+	}
 	d.uploads = newUploads(d.Words, Actions{
 		Copy: func(link string) {
 			d.app.Clipboard().SetContent(link)
@@ -131,14 +138,7 @@ func (d *desk) uploadsWindow() fyne.Window {
 		Start: d.start,
 	})
 	w.SetContent(d.uploads.root)
-	p := d.app.Preferences()
 	w.Resize(fyne.NewSize(float32(p.FloatWithFallback(prefWidth, 680)), float32(p.FloatWithFallback(prefHeight, 560))))
-	leave := func() {
-		size := w.Canvas().Size()
-		p.SetFloat(prefWidth, float64(size.Width))
-		p.SetFloat(prefHeight, float64(size.Height))
-		w.Close()
-	}
 	w.SetCloseIntercept(leave)
 	keys(w, leave)
 	return w

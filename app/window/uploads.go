@@ -20,6 +20,7 @@ type Actions struct {
 	Cancel func(id string)
 	TryNow func(id string)
 	Start  func()
+	Leave  func() // the window, by Escape
 }
 
 // uploads draws the head and the list. Its methods are for the window's goroutine.
@@ -35,7 +36,7 @@ type uploads struct {
 	noticeBy *widget.Icon
 	problem  *widget.Label
 	remedy   *widget.Label
-	start    *widget.Button
+	start    *button
 	rows     map[string]*rowView
 	order    []string
 	list     *fyne.Container
@@ -54,7 +55,7 @@ func newUploads(w *words.Words, a Actions) *uploads {
 	u.title = text(fyne.TextStyle{Bold: true}, theme.SizeNameSubHeadingText, widget.MediumImportance)
 	u.title.Wrapping = fyne.TextWrapWord
 	u.network = text(fyne.TextStyle{}, theme.SizeNameText, widget.LowImportance)
-	u.start = widget.NewButtonWithIcon(w.Tray.StartHoldfast, theme.MediaPlayIcon(), func() { u.actions.Start() })
+	u.start = newButton(w.Tray.StartHoldfast, theme.MediaPlayIcon(), a.Leave, func() { u.actions.Start() })
 	u.start.Importance = widget.HighImportance
 	head := container.NewBorder(nil, nil, container.NewCenter(u.icon), container.NewCenter(u.start),
 		container.New(layout.NewCustomPaddedLayout(0, 0, 8, 8), container.NewThemeOverride(
@@ -167,9 +168,9 @@ type rowView struct {
 	state   *widget.Label
 	story   *widget.Label
 	bar     *bar
-	copy    *widget.Button
-	try     *widget.Button
-	cancel  *widget.Button
+	copy    *button
+	try     *button
+	cancel  *button
 	root    fyne.CanvasObject
 }
 
@@ -181,10 +182,10 @@ func newRow(w *words.Words, a Actions) *rowView {
 	v.story = text(fyne.TextStyle{}, theme.SizeNameCaptionText, widget.LowImportance)
 	v.story.Wrapping = fyne.TextWrapWord
 	v.bar = newBar()
-	v.copy = widget.NewButtonWithIcon(w.Tray.CopyLink, theme.ContentCopyIcon(), func() { v.actions.Copy(v.row.Link) })
-	v.try = widget.NewButtonWithIcon(w.Tray.TryNow, theme.ViewRefreshIcon(), func() { v.actions.TryNow(v.row.ID) })
+	v.copy = newButton(w.Tray.CopyLink, theme.ContentCopyIcon(), a.Leave, func() { v.actions.Copy(v.row.Link) })
+	v.try = newButton(w.Tray.TryNow, theme.ViewRefreshIcon(), a.Leave, func() { v.actions.TryNow(v.row.ID) })
 	v.try.Importance = widget.HighImportance
-	v.cancel = widget.NewButtonWithIcon(w.Tray.Cancel, theme.CancelIcon(), func() { v.actions.Cancel(v.row.ID) })
+	v.cancel = newButton(w.Tray.Cancel, theme.CancelIcon(), a.Leave, func() { v.actions.Cancel(v.row.ID) })
 	lines := container.NewThemeOverride(container.NewVBox(v.file, v.about, v.bar, v.state, v.story), newDense())
 	v.root = newCard(container.NewBorder(nil, nil,
 		container.NewVBox(container.New(layout.NewCustomPaddedLayout(2, 0, 0, 8), v.icon)),

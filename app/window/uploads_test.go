@@ -13,7 +13,6 @@ import (
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/test"
 	"fyne.io/fyne/v2/theme"
-	"fyne.io/fyne/v2/widget"
 
 	"holdfast/app/agent"
 	"holdfast/app/words"
@@ -89,7 +88,7 @@ func TestButtonsDoWhatTheySay(t *testing.T) {
 		Start:  func() { got = append(got, "start") },
 	})
 	u.show(Head(agent.State{Status: agent.Off}, false, words.For("en")), Rows(demo(), nil, noon, words.For("en")))
-	for _, b := range []*widget.Button{u.rows["1"].cancel, u.rows["2"].try, u.rows["2"].cancel, u.rows["3"].copy, u.start} {
+	for _, b := range []*button{u.rows["1"].cancel, u.rows["2"].try, u.rows["2"].cancel, u.rows["3"].copy, u.start} {
 		if !b.Visible() {
 			t.Errorf("the button %q does not show", b.Text)
 		}
@@ -99,10 +98,25 @@ func TestButtonsDoWhatTheySay(t *testing.T) {
 	if strings.Join(got, ", ") != want {
 		t.Errorf("got %v, want %s", got, want)
 	}
-	for id, b := range map[string]*widget.Button{"1": u.rows["1"].copy, "3": u.rows["3"].cancel, "4": u.rows["4"].copy} {
+	for id, b := range map[string]*button{"1": u.rows["1"].copy, "3": u.rows["3"].cancel, "4": u.rows["4"].copy} {
 		if b.Visible() {
 			t.Errorf("upload %s shows %q", id, b.Text)
 		}
+	}
+}
+
+func TestTheKeyboardPressesAndLeaves(t *testing.T) {
+	var got []string
+	note := func(s string) func() { return func() { got = append(got, s) } }
+	test.NewTempApp(t)
+	b := newButton("Copy link", nil, note("left"), note("pressed"))
+	w := test.NewTempWindow(t, b)
+	w.Canvas().Focus(b)
+	for _, k := range []fyne.KeyName{fyne.KeyReturn, fyne.KeySpace, fyne.KeyEscape, fyne.KeyA} {
+		b.TypedKey(&fyne.KeyEvent{Name: k})
+	}
+	if want := "pressed pressed left"; strings.Join(got, " ") != want {
+		t.Errorf("got %v, want %s", got, want)
 	}
 }
 
@@ -127,7 +141,7 @@ func TestARowIsDrawnAnewOnlyWhenItChanges(t *testing.T) {
 func TestQuestionListsWhatRuns(t *testing.T) {
 	test.NewTempApp(t).Settings().SetTheme(Look())
 	w := words.For("en")
-	q := newQuestion(w, Stop, widget.NewButton("Keep running", nil))
+	q := newQuestion(w, Stop, newButton("Keep running", nil, nil, nil))
 	q.show(nil, w)
 	if q.heading.Visible() || q.text.Text != w.Tray.StopAsk {
 		t.Errorf("without uploads it says %q", q.text.Text)

@@ -109,7 +109,10 @@ func (s session) tray(ctx context.Context) error {
 	defer func() { _ = bus.Close() }() // nothing of ours is on the way
 	inside, cancel := context.WithCancel(ctx)
 	defer cancel()
-	local := s.local(inside)
+	local, err := s.local(inside)
+	if err != nil {
+		return err
+	}
 	err = app.Run(ctx, app.Config{Bus: bus, Words: s.words, Companion: local, Windows: newOpener(s.getenv), Log: s.log})
 	cancel() // a companion inside ends with the tray: uploads get their time, then stay resumable
 	if werr := local.Wait(); werr != nil && err == nil {

@@ -54,7 +54,10 @@ func (s session) window(ctx context.Context, name string) error {
 	})
 	a := fyneapp.NewWithID(m.Details.ID)
 	a.SetIcon(fyne.NewStaticResource("holdfast.png", assets.AppIcon()))
-	local := s.dialer()
+	local, _, err := s.dialer()
+	if err != nil {
+		return err
+	}
 	return window.Run(ctx, a, window.Config{
 		Words: s.words, Log: s.log, Raise: raise,
 		Dial:   local.Dial,
