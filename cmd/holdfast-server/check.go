@@ -79,9 +79,10 @@ func check(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			checkListen(ctx, r, "metrics listen", c.Server.MetricsListen, false)
 		}
 		checkTLS(r, c, time.Now())
-		checkFolder(r, "storage.path", c.Storage.Path)
+		if checkFolder(r, "storage.path", c.Storage.Path) {
+			checkSpace(r, c)
+		}
 		checkFolder(r, "storage.state", c.Storage.State)
-		checkSpace(r, c)
 		checkLog(r, c)
 		if len(issuers) > 0 {
 			if err := checkInstance(ctx, r, c, issuers); err != nil {
@@ -184,19 +185,19 @@ func checkTLS(r *report, c *config, now time.Time) {
 }
 
 // checkFolder proves that files in a folder can be made durable: written, synced, renamed, synced, removed.
-func checkFolder(r *report, what, dir string) {
+func checkFolder(r *report, what, dir string) bool {
 	if dir == "" {
-		return // said by config
+		return false // said by config
 	}
 	info, err := os.Stat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		above, err := nearestFolder(dir)
 		if err != nil {
 			r.fail(what, "%s cannot be made: %v", dir, err)
-			return
+			return false
 		}
 		r.pass(what, "%s will be made at the first start; %s can be written", dir, above)
-		return
+		return true
 	}
 	if err == nil && !info.IsDir() {
 		err = errors.New("it is not a folder")
@@ -204,7 +205,8 @@ func checkFolder(r *report, what, dir string) {
 	if err == nil {
 		err = writeDurably(dir)
 	}
-	r.verdict(what, fmt.Sprintf("%s: a file was written, synced, renamed and removed", dir), wrap(dir, err))
+	r.verdict(what, fmt.Sprintf("%s: a file was written, synced, renamed and removed", dir), err)
+	return err == nil
 }
 
 func wrap(what string, err error) error {

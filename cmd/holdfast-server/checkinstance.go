@@ -99,11 +99,11 @@ func (a answer) String() string {
 
 const checkBody = "check"
 
-// claims are the claims of a new slot, as issued at the time.
+// claims are the claims of a new slot, as issued at the time. The file's name is new too: a bearer token binds no more.
 func (in *instance) claims(s token.Scheme, user string, issued time.Time) token.Claims {
 	in.serial++
 	return token.Issued(token.Claims{
-		Scheme: s, Path: fmt.Sprintf("check-%d/file.txt", in.serial), Size: int64(len(checkBody)), Type: "text/plain", User: user,
+		Scheme: s, Path: fmt.Sprintf("check-%d/file-%d.txt", in.serial, in.serial), Size: int64(len(checkBody)), Type: "text/plain", User: user,
 	}, issued)
 }
 

@@ -52,35 +52,74 @@ func inspect(path string) (*config, []problem) {
 		return nil, problems
 	}
 	c.file = path
-	return c, append(problems, c.validate()...)
+	slices.SortStableFunc(problems, func(a, b problem) int { return a.line - b.line })
+	for _, p := range c.validate() {
+		// A value that could not be read is missing now; that was said.
+		if !slices.ContainsFunc(problems, func(q problem) bool { return sameKey(p.text, q.text) }) {
+			problems = append(problems, p)
+		}
+	}
+	return c, problems
 }
 
-// decode turns the text into a config.
+// decode turns the text into a config. A value that cannot be read is noted and left out, so that one mistake does not
+// hide the next; nil: the text is not TOML.
 func decode(b []byte, path string) (*config, []problem) {
-	c := defaults()
+	var problems []problem
+	for {
+		c, more, again := decodeOnce(b, path)
+		problems = append(problems, more...)
+		if !again {
+			return c, problems
+		}
+		line := more[0].line
+		lines := bytes.SplitAfter(b, []byte("\n"))
+		if line < 1 || line > len(lines) || len(bytes.TrimSpace(lines[line-1])) == 0 {
+			return nil, problems
+		}
+		lines[line-1] = []byte("\n")
+		b = bytes.Join(lines, nil)
+	}
+}
+
+// decodeOnce reports the first value that cannot be read (again: without its line there may be more), or all unknown keys.
+func decodeOnce(b []byte, path string) (c *config, problems []problem, again bool) {
+	c = defaults()
 	d := toml.NewDecoder(bytes.NewReader(b)).DisallowUnknownFields()
 	err := d.Decode(c)
 	var unknown *toml.StrictMissingError
 	var bad *toml.DecodeError
 	switch {
 	case err == nil:
-		return c, nil
+		return c, nil, false
 	case errors.As(err, &unknown):
-		problems := make([]problem, 0, len(unknown.Errors))
 		for i := range unknown.Errors {
 			line, _ := unknown.Errors[i].Position()
 			problems = append(problems, problem{path, line, unknownKey(unknown.Errors[i].Key())})
 		}
-		return c, problems
+		return c, problems, false
 	case errors.As(err, &bad):
 		line, _ := bad.Position()
 		text := strings.TrimPrefix(bad.Error(), "toml: ")
-		if k := strings.Join(bad.Key(), "."); k != "" {
-			text = k + ": " + text
+		key := strings.Join(bad.Key(), ".")
+		if i := strings.Index(text, " into struct field "); i > 0 && strings.HasPrefix(text, "cannot decode TOML ") {
+			text = "a TOML " + strings.TrimPrefix(text[:i], "cannot decode TOML ") + " does not belong here; docs/config.md shows the form"
 		}
-		return nil, []problem{{path, line, text}}
+		if key != "" {
+			text = key + ": " + text
+		}
+		return nil, []problem{{path, line, text}}, key != ""
 	}
-	return nil, []problem{{path, 0, strings.TrimPrefix(err.Error(), "toml: ")}}
+	return nil, []problem{{path, 0, strings.TrimPrefix(err.Error(), "toml: ")}}, false
+}
+
+// sameKey reports whether two problems begin with the same key.
+func sameKey(a, b string) bool {
+	word := func(s string) string {
+		s, _, _ = strings.Cut(s, " ")
+		return strings.TrimSuffix(s, ":")
+	}
+	return word(a) == word(b)
 }
 
 // unknownKey says what is wrong with a key that config does not have, and what may have been meant.

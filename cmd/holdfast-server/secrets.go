@@ -26,8 +26,8 @@ func (c *config) issuers(made func(file string)) ([]token.Issuer, error) {
 		}
 		is := token.Issuer{LegacyFullPath: legacy}
 		for _, s := range schemes {
-			if !slices.Contains(is.Schemes, token.Scheme(s)) {
-				is.Schemes = append(is.Schemes, token.Scheme(s))
+			if !slices.Contains(is.Schemes, s.Scheme) {
+				is.Schemes = append(is.Schemes, s.Scheme)
 			}
 		}
 		for _, s := range inline {

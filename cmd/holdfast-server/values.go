@@ -96,12 +96,12 @@ func (z size) String() string {
 }
 
 // scheme is a token scheme.
-type scheme token.Scheme
+type scheme struct{ token.Scheme }
 
 // UnmarshalText reads the name of a scheme.
 func (s *scheme) UnmarshalText(b []byte) error {
 	v, err := token.ParseScheme(string(b))
-	*s = scheme(v)
+	s.Scheme = v
 	return err
 }
 
