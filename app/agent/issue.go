@@ -8,15 +8,15 @@ type Code string
 // The problems a companion can have, with what their Args say.
 const (
 	Offline         Code = "offline"
-	Portal          Code = "portal"            // network
-	RelayPort       Code = "relay-port"        // wanted, used
-	RelayOff        Code = "relay-off"         // why
-	ConfigError     Code = "config-error"      // "line 3: what", file
-	ConfigUnknown   Code = "config-unknown"    // keys, file
-	RestartNeeded   Code = "restart-needed"    // key
-	KeyringIsLocked Code = "keyring-locked"    //
-	KeyringIsAbsent Code = "keyring-absent"    //
-	NetworkBlind    Code = "network-blind"     // why
+	Portal          Code = "portal"         // network
+	RelayPort       Code = "relay-port"     // wanted, used
+	RelayOff        Code = "relay-off"      // why
+	ConfigError     Code = "config-error"   // "line 3: what", file
+	ConfigUnknown   Code = "config-unknown" // keys, file
+	RestartNeeded   Code = "restart-needed" // key
+	KeyringIsLocked Code = "keyring-locked" //
+	KeyringIsAbsent Code = "keyring-absent" //
+	NetworkBlind    Code = "network-blind"
 	NoHosts         Code = "no-hosts"          //
 	ClientNotRouted Code = "client-not-routed" // kind
 	ClientStuck     Code = "client-stuck"      // kind

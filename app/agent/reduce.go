@@ -120,7 +120,7 @@ func (m model) withNetwork(s network.Snapshot) model {
 	m.issues = without(without(without(without(m.issues, Offline), Portal), Certificate), NetworkBlind)
 	switch {
 	case s.Unknown:
-		m.issues = raise(m.issues, Issue{Code: NetworkBlind, Args: []string{"NetworkManager"}})
+		m.issues = raise(m.issues, Issue{Code: NetworkBlind})
 	case s.Portal:
 		m.issues = raise(m.issues, Issue{Code: Portal, Args: []string{s.Name}})
 	case !s.Online:

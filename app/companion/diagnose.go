@@ -21,8 +21,8 @@ import (
 // checkTime is how long one check may take.
 const checkTime = 8 * time.Second
 
-// check is one line of the document of Diagnose.
-type check struct {
+// Check is one line of the document of Diagnose.
+type Check struct {
 	Name   string `json:"name"` // network, relay, keyring, host
 	Host   string `json:"host,omitempty"`
 	OK     bool   `json:"ok"`
@@ -30,21 +30,22 @@ type check struct {
 	Remedy string `json:"remedy,omitempty"`
 }
 
-type diagnosis struct {
+// Diagnosis is the document of Diagnose.
+type Diagnosis struct {
 	Schema int     `json:"schema"`
 	OK     bool    `json:"ok"`
-	Checks []check `json:"checks"`
+	Checks []Check `json:"checks"`
 }
 
 // diagnose finds out what is missing. Every answer is of now.
-func diagnose(ctx context.Context, s agent.State, hosts []string, roots *x509.CertPool, w *words.Words) diagnosis {
-	d := diagnosis{Schema: 1, OK: true}
+func diagnose(ctx context.Context, s agent.State, hosts []string, roots *x509.CertPool, w *words.Words) Diagnosis {
+	d := Diagnosis{Schema: 1, OK: true}
 	d.Checks = append(d.Checks, checkNetwork(s, w), checkRelay(ctx, s.Relay.Listen, w), checkKeyring(s, w))
 	if len(hosts) == 0 {
 		said := w.Diagnose.NoHosts
-		d.Checks = append(d.Checks, check{Name: "host", Text: said.Text, Remedy: said.Remedy})
+		d.Checks = append(d.Checks, Check{Name: "host", Text: said.Text, Remedy: said.Remedy})
 	}
-	found := make([]check, len(hosts))
+	found := make([]Check, len(hosts))
 	var wg sync.WaitGroup
 	for i, h := range hosts {
 		wg.Go(func() { found[i] = checkHost(ctx, h, roots, w) })
@@ -58,8 +59,8 @@ func diagnose(ctx context.Context, s agent.State, hosts []string, roots *x509.Ce
 	return d
 }
 
-func checkNetwork(s agent.State, w *words.Words) check {
-	c := check{Name: "network"}
+func checkNetwork(s agent.State, w *words.Words) Check {
+	c := Check{Name: "network"}
 	switch {
 	case s.Network.Portal:
 		c.Text, c.Remedy = fmt.Sprintf(w.Diagnose.NetworkPortal.Text, s.Network.Name), w.Diagnose.NetworkPortal.Remedy
@@ -71,10 +72,10 @@ func checkNetwork(s agent.State, w *words.Words) check {
 	return c
 }
 
-func checkRelay(ctx context.Context, listen string, w *words.Words) check {
-	bad := func(err error) check {
+func checkRelay(ctx context.Context, listen string, w *words.Words) Check {
+	bad := func(err error) Check {
 		said := w.Diagnose.RelayBad
-		return check{Name: "relay", Text: fmt.Sprintf(said.Text, listen, err), Remedy: said.Remedy}
+		return Check{Name: "relay", Text: fmt.Sprintf(said.Text, listen, err), Remedy: said.Remedy}
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
@@ -93,20 +94,20 @@ func checkRelay(ctx context.Context, listen string, w *words.Words) check {
 	if resp.StatusCode != http.StatusOK {
 		return bad(errors.New(resp.Status))
 	}
-	return check{Name: "relay", OK: true, Text: fmt.Sprintf(w.Diagnose.RelayOK, listen)}
+	return Check{Name: "relay", OK: true, Text: fmt.Sprintf(w.Diagnose.RelayOK, listen)}
 }
 
-func checkKeyring(s agent.State, w *words.Words) check {
+func checkKeyring(s agent.State, w *words.Words) Check {
 	if s.Keyring == agent.KeyringOK {
-		return check{Name: "keyring", OK: true, Text: w.Diagnose.KeyringOK}
+		return Check{Name: "keyring", OK: true, Text: w.Diagnose.KeyringOK}
 	}
 	said := w.Diagnose.KeyringBad
-	return check{Name: "keyring", Text: said.Text, Remedy: said.Remedy}
+	return Check{Name: "keyring", Text: said.Text, Remedy: said.Remedy}
 }
 
 // checkHost makes one TLS connection to the upload server, as strict as the relay's.
-func checkHost(ctx context.Context, host string, roots *x509.CertPool, w *words.Words) check {
-	c := check{Name: "host", Host: host}
+func checkHost(ctx context.Context, host string, roots *x509.CertPool, w *words.Words) Check {
+	c := Check{Name: "host", Host: host}
 	h, err := relay.ParseHost(host)
 	if err != nil {
 		c.Text = err.Error()

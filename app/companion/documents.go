@@ -11,25 +11,27 @@ import (
 	"holdfast/relay/authority"
 )
 
-// hostsDocument is the document of Hosts.
-type hostsDocument struct {
+// HostsDocument is the document of Hosts.
+type HostsDocument struct {
 	Schema  int        `json:"schema"`
 	Changed bool       `json:"changed"` // add, remove: something was done
-	Hosts   []hostLine `json:"hosts"`
+	Hosts   []HostLine `json:"hosts"`
 }
 
-type hostLine struct {
+// HostLine is one upload server.
+type HostLine struct {
 	Host   string `json:"host"`
 	CAFile string `json:"ca_file"` // "": not made yet
 }
 
-// trustDocument is the document of TrustStatus.
-type trustDocument struct {
+// TrustDocument is the document of TrustStatus.
+type TrustDocument struct {
 	Schema int         `json:"schema"`
-	Hosts  []trustLine `json:"hosts"`
+	Hosts  []TrustLine `json:"hosts"`
 }
 
-type trustLine struct {
+// TrustLine is the certificate of one upload server.
+type TrustLine struct {
 	Host       string    `json:"host"`
 	CAFile     string    `json:"ca_file"`
 	NextCAFile string    `json:"next_ca_file,omitempty"` // takes over when the present one ends
@@ -38,8 +40,8 @@ type trustLine struct {
 	Text       string    `json:"text"`
 }
 
-// routeDocument is the document of RouteStatus.
-type routeDocument struct {
+// RouteDocument is the document of RouteStatus.
+type RouteDocument struct {
 	Schema int               `json:"schema"`
 	Mode   string            `json:"mode"` // none: no route is installed
 	Listen string            `json:"listen"`
@@ -49,11 +51,11 @@ type routeDocument struct {
 }
 
 // hostLines lists hosts with their certificates. With create it makes those that are missing.
-func hostLines(hosts []string, store *authority.Store, create bool) (lines []hostLine, err error) {
-	lines = []hostLine{}
+func hostLines(hosts []string, store *authority.Store, create bool) (lines []HostLine, err error) {
+	lines = []HostLine{}
 	var errs []error
 	for _, h := range hosts {
-		l := hostLine{Host: h}
+		l := HostLine{Host: h}
 		if create {
 			if _, err := store.Leaf(h); err != nil && !errors.Is(err, authority.ErrEnded) {
 				errs = append(errs, fmt.Errorf("certificate for %s: %w", h, err))
@@ -81,9 +83,9 @@ func exists(path string) bool {
 }
 
 func trustStatus(hosts []string, store *authority.Store, w *words.Words) (string, error) {
-	doc := trustDocument{Schema: 1, Hosts: []trustLine{}}
+	doc := TrustDocument{Schema: 1, Hosts: []TrustLine{}}
 	for _, h := range hosts {
-		l := trustLine{Host: h, CAFile: caFile(store, h)}
+		l := TrustLine{Host: h, CAFile: caFile(store, h)}
 		shown := l.CAFile
 		if shown == "" {
 			shown = w.Ctl.HostNoCA
@@ -100,7 +102,7 @@ func trustStatus(hosts []string, store *authority.Store, w *words.Words) (string
 }
 
 func routeStatus(listen string, w *words.Words) (string, error) {
-	return render(routeDocument{
+	return render(RouteDocument{
 		Schema: 1, Mode: "none", Listen: listen,
 		// Never http_proxy: only uploads over https are ours.
 		Env:    map[string]string{"https_proxy": "http://" + listen},

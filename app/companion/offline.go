@@ -98,7 +98,7 @@ func (f *Offline) Hosts(_ context.Context, verb, host string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return render(hostsDocument{Schema: 1, Changed: changed, Hosts: lines})
+	return render(HostsDocument{Schema: 1, Changed: changed, Hosts: lines})
 }
 
 // TrustStatus reads what is on disk.

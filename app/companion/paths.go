@@ -58,7 +58,11 @@ func DefaultPaths(getenv func(string) string, uid int) (Paths, error) {
 
 // SessionBus is the address of the session bus, or "". None is ever started.
 func SessionBus(getenv func(string) string) string {
-	if v := getenv("DBUS_SESSION_BUS_ADDRESS"); v != "" && v != "autolaunch:" {
+	switch v := getenv("DBUS_SESSION_BUS_ADDRESS"); v {
+	case "":
+	case "autolaunch:", "disabled:": // ways to say that there is none
+		return ""
+	default:
 		return v
 	}
 	if dir := getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {

@@ -26,18 +26,18 @@ func (p Paths) roots() cache.Roots {
 	return cache.Roots{Home: p.Home, Config: p.XDG.Config, Data: p.XDG.Data, Cache: p.XDG.Cache, State: p.State}
 }
 
-// resetEntry is what was done, or would be, with one installed client.
-type resetEntry struct {
+// ResetEntry is what was done, or would be, with one installed client.
+type ResetEntry struct {
 	cache.Result
 	Steps []cache.Step `json:"steps"`
 	Error string       `json:"error,omitempty"`
 }
 
-// resetDocument is the document of Reset and Undo.
-type resetDocument struct {
+// ResetDocument is the document of Reset and Undo.
+type ResetDocument struct {
 	Schema  int          `json:"schema"`
 	DryRun  bool         `json:"dry_run"`
-	Clients []resetEntry `json:"clients"`
+	Clients []ResetEntry `json:"clients"`
 }
 
 // reset resets the named clients, or all that are installed. done is told which were.
@@ -76,12 +76,12 @@ func (r resets) reset(ctx context.Context, kinds []string, dryRun bool, done fun
 	}
 	session, controller := r.open()
 	defer closeSession(session)
-	doc := resetDocument{Schema: 1, DryRun: dryRun, Clients: []resetEntry{}}
+	doc := ResetDocument{Schema: 1, DryRun: dryRun, Clients: []ResetEntry{}}
 	var first error
 	failed := 0
 	for _, c := range targets {
 		res, err := r.one(ctx, controller(c.Kind, c.Install), c, dryRun)
-		entry := resetEntry{Result: res, Steps: res.Moved}
+		entry := ResetEntry{Result: res, Steps: res.Moved}
 		if err != nil {
 			failed++
 			entry.Error = err.Error()
@@ -146,7 +146,7 @@ func (r resets) undo(ctx context.Context, id string, done func(kind string)) (st
 		return "", r.explain(err)
 	}
 	done(entry.Client)
-	return render(resetDocument{Schema: 1, Clients: []resetEntry{{Result: res, Steps: res.Moved}}})
+	return render(ResetDocument{Schema: 1, Clients: []ResetEntry{{Result: res, Steps: res.Moved}}})
 }
 
 // prune removes what was kept long enough.

@@ -118,7 +118,7 @@ func (c *companion) Hosts(ctx context.Context, verb, host string) (string, error
 	if err != nil {
 		return "", err
 	}
-	return render(hostsDocument{Schema: 1, Changed: changed, Hosts: lines})
+	return render(HostsDocument{Schema: 1, Changed: changed, Hosts: lines})
 }
 
 // hosts are the upload servers in use.
@@ -201,6 +201,9 @@ func (c *companion) useLocked(ctx context.Context, config Config) error {
 	if err := c.relay.SetHosts(config.Hosts); err != nil {
 		return fmt.Errorf("use the configuration: %w", err)
 	}
+	if !equal(c.config, config) {
+		c.log.Info("configuration used", "file", c.file.path, "hosts", config.Hosts, "autofix", config.AutoFix)
+	}
 	c.config = config
 	if _, err := hostLines(config.Hosts, c.authority, true); err != nil {
 		c.log.Warn("certificate not made", "error", err)
@@ -218,7 +221,6 @@ func (c *companion) useLocked(ctx context.Context, config Config) error {
 			c.agent.Tell(agent.Raised{Issue: agent.Issue{Code: agent.RestartNeeded, Args: []string{k.key}}})
 		}
 	}
-	c.log.Info("configuration used", "file", c.file.path, "hosts", config.Hosts, "autofix", config.AutoFix)
 	return c.agent.Do(ctx, agent.AutoFixSet{On: config.AutoFix})
 }
 

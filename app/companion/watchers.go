@@ -48,7 +48,7 @@ func (c *companion) watchNetwork(ctx context.Context, o Options) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		c.agent.Tell(agent.Raised{Issue: agent.Issue{Code: agent.NetworkBlind, Args: []string{err.Error()}}})
+		c.agent.Tell(agent.Raised{Issue: agent.Issue{Code: agent.NetworkBlind}})
 		c.log.Info("network changes cannot be seen", "error", err)
 		pause(ctx, tryAgain, nil)
 	}

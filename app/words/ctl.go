@@ -56,6 +56,7 @@ type Ctl struct {
 	SecretGone       string // %s host
 	SecretPrompt     string
 	SecretEmpty      string
+	SecretLong       string
 	SchemeBad        string // %q
 	PrefixBad        string // %q
 	ConfigKept       string // a change of the file failed to verify; %s file
@@ -136,6 +137,7 @@ func ctlEnglish() Ctl {
 		SecretStored:     "The secret of %s is in the keyring.",
 		SecretGone:       "The secret of %s was removed from the keyring.",
 		SecretPrompt:     "Secret (one line): ",
+		SecretLong:       "the secret is longer than 4096 bytes; is this the right file?",
 		SecretEmpty:      "no secret was given; write it as one line to standard input",
 		SchemeBad:        "%q is not a scheme that can be renewed; jwt and v2 are",
 		PrefixBad:        "%q is not the path of the server's address; write it like /upload/",
@@ -218,6 +220,7 @@ func ctlGerman() Ctl {
 		SecretStored:     "Das Geheimnis von %s liegt im Schlüsselbund.",
 		SecretGone:       "Das Geheimnis von %s ist aus dem Schlüsselbund entfernt.",
 		SecretPrompt:     "Geheimnis (eine Zeile): ",
+		SecretLong:       "das Geheimnis ist länger als 4096 Byte; ist es die richtige Datei?",
 		SecretEmpty:      "es wurde kein Geheimnis angegeben; schreiben Sie es als eine Zeile auf die Standardeingabe",
 		SchemeBad:        "%q ist kein Verfahren, das erneuert werden kann; jwt und v2 sind es",
 		PrefixBad:        "%q ist nicht der Pfad der Serveradresse; schreiben Sie ihn wie /upload/",

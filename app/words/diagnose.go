@@ -18,7 +18,7 @@ type Diagnose struct {
 
 func diagnoseEnglish() Diagnose {
 	return Diagnose{
-		NetworkOK:     "Network: %s.",
+		NetworkOK:     "%s.",
 		NetworkNone:   Said{"There is no network.", "Connect to a network."},
 		NetworkPortal: Said{"%s wants you to sign in.", "Open a web page in the browser and sign in."},
 		RelayOK:       "The relay answers on %s.",
@@ -35,7 +35,7 @@ func diagnoseEnglish() Diagnose {
 
 func diagnoseGerman() Diagnose {
 	return Diagnose{
-		NetworkOK:     "Netz: %s.",
+		NetworkOK:     "%s.",
 		NetworkNone:   Said{"Es gibt kein Netz.", "Verbinden Sie sich mit einem Netz."},
 		NetworkPortal: Said{"%s verlangt eine Anmeldung.", "Öffnen Sie eine Webseite im Browser und melden Sie sich an."},
 		RelayOK:       "Das Relay antwortet auf %s.",

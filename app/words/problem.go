@@ -20,7 +20,7 @@ type Problem struct {
 	RestartNeeded   Said // text: %s key
 	KeyringLocked   Said
 	KeyringAbsent   Said
-	NetworkBlind    Said // text: %s why
+	NetworkBlind    Said
 	NoHosts         Said
 	ClientNotRouted Said // both: %s client
 	ClientStuck     Said // both: %s client
@@ -40,7 +40,7 @@ func problemEnglish() Problem {
 		RestartNeeded:   Said{"The new value of %s is used after a restart of Holdfast.", "Stop Holdfast and start it again when no upload is running."},
 		KeyringLocked:   Said{"The keyring is locked. Uploads work, but permissions that are too old cannot be renewed.", "Unlock the keyring, for example by logging in again."},
 		KeyringAbsent:   Said{"There is no keyring. Uploads work, but permissions that are too old cannot be renewed.", "Start gnome-keyring, KWallet or KeePassXC if permissions should be renewed."},
-		NetworkBlind:    Said{"Network changes cannot be seen: %s.", "Uploads are still repeated, only later. Start NetworkManager to have them go on at once."},
+		NetworkBlind:    Said{"Network changes cannot be seen, because NetworkManager does not answer.", "Uploads are still repeated, only later. Start NetworkManager to have them go on at once."},
 		NoHosts:         Said{"No upload server is set, so no upload passes through Holdfast.", "Add the one of your account: holdfastctl hosts add upload.example.org"},
 		ClientNotRouted: Said{"%s is running without Holdfast.", "Start %s with Holdfast as its proxy; holdfastctl route status shows how."},
 		ClientStuck:     Said{"%s has lost its upload server and cannot send files.", "Restart %s, then send the file again."},
@@ -61,7 +61,7 @@ func problemGerman() Problem {
 		RestartNeeded:   Said{"Der neue Wert von %s gilt nach einem Neustart von Holdfast.", "Beenden und starten Sie Holdfast, wenn kein Upload läuft."},
 		KeyringLocked:   Said{"Der Schlüsselbund ist gesperrt. Uploads gehen, aber zu alte Erlaubnisse können nicht erneuert werden.", "Entsperren Sie den Schlüsselbund, etwa durch erneutes Anmelden."},
 		KeyringAbsent:   Said{"Es gibt keinen Schlüsselbund. Uploads gehen, aber zu alte Erlaubnisse können nicht erneuert werden.", "Starten Sie gnome-keyring, KWallet oder KeePassXC, wenn Erlaubnisse erneuert werden sollen."},
-		NetworkBlind:    Said{"Netzwechsel sind nicht sichtbar: %s.", "Uploads werden trotzdem wiederholt, nur später. Mit NetworkManager gehen sie sofort weiter."},
+		NetworkBlind:    Said{"Netzwechsel sind nicht sichtbar, weil NetworkManager nicht antwortet.", "Uploads werden trotzdem wiederholt, nur später. Mit NetworkManager gehen sie sofort weiter."},
 		NoHosts:         Said{"Es ist kein Upload-Server eingetragen, darum läuft kein Upload durch Holdfast.", "Tragen Sie den Ihres Kontos ein: holdfastctl hosts add upload.example.org"},
 		ClientNotRouted: Said{"%s läuft ohne Holdfast.", "Starten Sie %s mit Holdfast als Proxy; holdfastctl route status zeigt, wie."},
 		ClientStuck:     Said{"%s hat seinen Upload-Server verloren und kann keine Dateien senden.", "Starten Sie %s neu und senden Sie die Datei noch einmal."},
@@ -112,7 +112,7 @@ func (w *Words) Explain(i agent.Issue) agent.Problem {
 	case agent.KeyringIsAbsent:
 		return say(p.KeyringAbsent, nil, nil)
 	case agent.NetworkBlind:
-		return say(p.NetworkBlind, one, nil)
+		return say(p.NetworkBlind, nil, nil)
 	case agent.NoHosts:
 		return say(p.NoHosts, nil, nil)
 	case agent.ClientNotRouted:
