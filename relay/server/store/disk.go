@@ -54,8 +54,8 @@ type Disk struct {
 
 	mu         sync.Mutex // guards all below
 	tmp        *tmpFolder
-	oldTmp     []*tmpFolder // replaced while uploads may still use them; closed by Close
-	fresh      map[string]uint64
+	oldTmp     []*tmpFolder     // replaced while uploads may still use them; closed by Close
+	fresh      map[string]entry // folders whose entry may not be on disk yet
 	freshCount uint64
 	publishing map[string]chan struct{} // closed when the publish of that path ends
 }
@@ -75,7 +75,7 @@ func Open(dir string, opt Options) (*Disk, error) {
 	d := &Disk{
 		opt:        opt,
 		root:       root,
-		fresh:      make(map[string]uint64),
+		fresh:      make(map[string]entry),
 		publishing: make(map[string]chan struct{}),
 	}
 	d.minFree.Store(opt.MinFree)

@@ -100,16 +100,41 @@ func (d *Disk) makeFolder(dir string) (*os.File, error) {
 	return d.openFolder(dir)
 }
 
-// makeOne makes one folder and notes, in the same moment for everybody else, that its entry is not on disk yet.
+// entry is what is known of a folder whose entry may not be on disk yet. There is none for all others.
+type entry struct {
+	made   uint64 // which Mkdir made it; 0: none that has returned
+	making int    // Mkdirs that have not returned
+}
+
+// makeOne makes one folder. Whoever finds it there finds the note too that its entry is not on disk yet: the note is made before,
+// and nothing is locked meanwhile, because Mkdir may wait for the disk.
 func (d *Disk) makeOne(dir string) error {
 	d.mu.Lock()
+	e := d.fresh[dir]
+	e.making++
+	d.fresh[dir] = e
+	d.mu.Unlock()
+
+	err := d.root.Mkdir(dir, dirMode)
+
+	d.mu.Lock()
 	defer d.mu.Unlock()
-	if err := d.root.Mkdir(dir, dirMode); err != nil {
-		return err
+	e = d.fresh[dir]
+	e.making--
+	if err == nil {
+		d.freshCount++
+		e.made = d.freshCount
 	}
-	d.freshCount++
-	d.fresh[dir] = d.freshCount
-	return nil
+	d.fresh[dir] = e
+	d.settleLocked(dir, 0)
+	return err
+}
+
+// settleLocked forgets the note of a folder if nothing happened to it since made was read.
+func (d *Disk) settleLocked(dir string, made uint64) {
+	if e := d.fresh[dir]; e.making == 0 && e.made == made {
+		delete(d.fresh, dir)
+	}
 }
 
 func (d *Disk) openFolder(dir string) (*os.File, error) {
@@ -124,7 +149,7 @@ func (d *Disk) syncFolders(dir string, f *os.File) error {
 	}
 	for p := dir; p != "."; p = path.Dir(p) {
 		d.mu.Lock()
-		made, isFresh := d.fresh[p]
+		e, isFresh := d.fresh[p]
 		d.mu.Unlock()
 		if !isFresh {
 			continue
@@ -133,9 +158,7 @@ func (d *Disk) syncFolders(dir string, f *os.File) error {
 			return fmt.Errorf("entry of %s: %w", p, err)
 		}
 		d.mu.Lock()
-		if d.fresh[p] == made {
-			delete(d.fresh, p)
-		}
+		d.settleLocked(p, e.made)
 		d.mu.Unlock()
 	}
 	return nil
@@ -160,13 +183,16 @@ func (d *Disk) prune(dir string) (stays string) {
 	return dir
 }
 
-// pruneOne removes an empty folder and forgets it in one moment for everybody else. False: it is not empty, or not ours to remove.
+// pruneOne removes an empty folder. False: it is not empty, or not ours to remove.
 func (d *Disk) pruneOne(dir string) bool {
 	d.mu.Lock()
-	defer d.mu.Unlock()
+	e := d.fresh[dir]
+	d.mu.Unlock()
 	if err := d.root.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false
 	}
-	delete(d.fresh, dir)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.settleLocked(dir, e.made)
 	return true
 }

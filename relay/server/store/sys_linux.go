@@ -48,6 +48,11 @@ func flock(f *os.File) error {
 
 func syncFS(f *os.File) error { return withFD(f, unix.Syncfs) }
 
+// startWriteBack asks for a part of f to be put on disk without waiting for it. It is a hint: the sync tells what went wrong.
+func startWriteBack(f *os.File, from, n int64) {
+	_ = withFD(f, func(fd int) error { return unix.SyncFileRange(fd, from, n, unix.SYNC_FILE_RANGE_WRITE) })
+}
+
 // freeBytes returns what a process without privileges can still write. A file system that does not count (ramfs, some FUSE ones)
 // has always room.
 func freeBytes(f *os.File) (uint64, error) {
@@ -128,13 +133,8 @@ func setAttributes(f *os.File, m Meta) (kept bool, err error) {
 }
 
 // attribute reads one attribute; empty if there is none or there can be none.
-func attribute(f *os.File, name string) (string, error) {
-	buf := make([]byte, 1024)
-	var n int
-	err := withFD(f, func(fd int) (err error) {
-		n, err = unix.Fgetxattr(fd, name, buf)
-		return err
-	})
+func attribute(fd int, name string, buf []byte) (string, error) {
+	n, err := unix.Fgetxattr(fd, name, buf)
 	switch {
 	case err == nil:
 		return string(buf[:n]), nil
@@ -146,23 +146,24 @@ func attribute(f *os.File, name string) (string, error) {
 }
 
 // attributes reads what rides with f. What somebody else made unreadable counts as not there.
-func attributes(f *os.File) (Meta, error) {
-	var m Meta
-	var err error
-	if m.Type, err = attribute(f, attrType); err != nil {
-		return Meta{}, err
-	}
-	digest, err := attribute(f, attrDigest)
-	if err != nil {
-		return Meta{}, err
-	}
-	retain, err := attribute(f, attrRetain)
-	if err != nil {
-		return Meta{}, err
-	}
-	m.Digest = parseDigest(digest)
-	m.Retain = parseRetain(retain)
-	return m, nil
+func attributes(f *os.File) (m Meta, err error) {
+	err = withFD(f, func(fd int) (err error) {
+		buf := make([]byte, maxType)
+		if m.Type, err = attribute(fd, attrType, buf); err != nil {
+			return err
+		}
+		digest, err := attribute(fd, attrDigest, buf)
+		if err != nil {
+			return err
+		}
+		retain, err := attribute(fd, attrRetain, buf)
+		if err != nil {
+			return err
+		}
+		m.Digest, m.Retain = parseDigest(digest), parseRetain(retain)
+		return nil
+	})
+	return m, err
 }
 
 func parseDigest(s string) []byte {

@@ -18,6 +18,10 @@ import (
 // 64 uploads at once hold 8 MiB.
 const bufferSize = 128 << 10
 
+// writeBack is how much is written before the kernel is asked to put it on disk, so that the sync at the end of a large upload,
+// for which the client waits, has little left to do.
+const writeBack = 8 << 20
+
 var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 
 var errEnded = errors.New("upload has ended")
@@ -31,6 +35,7 @@ type upload struct {
 	meta Meta
 	size int64
 	n    int64 // bytes written
+	sent int64 // bytes that the kernel was asked to write back
 
 	file   *os.File // nil: sealed or ended
 	kept   bool     // the attributes are in the file system
@@ -100,6 +105,10 @@ func (u *upload) write(p []byte) (int, error) {
 	if err != nil {
 		u.failed = explain("write upload", err)
 		return n, u.failed
+	}
+	if u.n-u.sent >= writeBack {
+		startWriteBack(u.file, u.sent, u.n-u.sent)
+		u.sent = u.n
 	}
 	return n, nil
 }
