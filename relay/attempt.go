@@ -66,7 +66,7 @@ func (d *delivery) request(ctx context.Context, expect bool) *http.Request {
 		Method: http.MethodPut, URL: &u, Host: d.host, Header: d.header.Clone(), ContentLength: d.size,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}).WithContext(ctx)
-	if expect && d.size > 0 {
+	if expect && d.size > 64<<10 {
 		// On a repeat the server may say no before it is sent everything once more (RFC 9110 section 10.1.1).
 		req.Header.Set("Expect", "100-continue")
 	}

@@ -60,7 +60,7 @@ func newUpstream(c Config, isSelf func(netip.AddrPort) bool) *upstream {
 		DialContext:           u.dialTuned,
 		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: c.Roots, ClientSessionCache: tls.NewLRUClientSessionCache(16)},
 		TLSHandshakeTimeout:   15 * time.Second,
-		ExpectContinueTimeout: 2 * time.Second,
+		ExpectContinueTimeout: time.Second,
 		IdleConnTimeout:       30 * time.Second,
 		MaxIdleConnsPerHost:   2,
 		DisableCompression:    true, // bodies pass untouched
