@@ -19,13 +19,19 @@ func Keyring(tb TB, busAddress string) {
 	tb.Helper()
 	daemon := Need(tb, "gnome-keyring-daemon", "gnome-keyring")
 	home := tb.TempDir()
-	for _, d := range []string{".local/share/keyrings", ".cache", "run"} {
+	// The daemon makes unix sockets there, whose paths have at most 107 bytes; the name of a test may be too long.
+	run, err := os.MkdirTemp("", "keyring-")
+	if err != nil {
+		tb.Fatalf("make the keyring's folders: %v", err)
+	}
+	tb.Cleanup(func() { _ = os.RemoveAll(run) })
+	for _, d := range []string{".local/share/keyrings", ".cache"} {
 		if err := os.MkdirAll(filepath.Join(home, d), 0o700); err != nil {
 			tb.Fatalf("make the keyring's folders: %v", err)
 		}
 	}
-	cmd := exec.Command(daemon, "--foreground", "--unlock", "--components=secrets", "--control-directory="+filepath.Join(home, "run"))
-	cmd.Env = append(cleanEnv(), "HOME="+home, "XDG_RUNTIME_DIR="+filepath.Join(home, "run"), "DBUS_SESSION_BUS_ADDRESS="+busAddress)
+	cmd := exec.Command(daemon, "--foreground", "--unlock", "--components=secrets", "--control-directory="+run)
+	cmd.Env = append(cleanEnv(), "HOME="+home, "XDG_RUNTIME_DIR="+run, "DBUS_SESSION_BUS_ADDRESS="+busAddress)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		tb.Fatalf("make a pipe: %v", err)
