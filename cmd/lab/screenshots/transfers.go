@@ -35,7 +35,7 @@ const (
 // a server that is not there, and running.
 func (s *stage) transfers() {
 	s.finish(transfer{host, dino, "b1/voice message.ogg", "audio/ogg", 312_000}, "done")
-	s.finish(transfer{host, gajim, "b2/backup.tar.gz", "application/gzip", 100_000_001}, "failed")
+	s.finish(transfer{host, gajim, "b2/backup.tar.gz", "application/gzip", 120_000_000}, "failed")
 
 	cut := transfer{host, gajim, "b3/sunset at the lake.jpg", "image/jpeg", 4_800_000}
 	s.cutter.Limit(4_000_000)
