@@ -47,13 +47,26 @@ type Session struct {
 	proc  string
 }
 
+// connectLimit is how long a bus may take to answer.
+const connectLimit = 5 * time.Second
+
 // Open connects to the session bus, or fails with ErrNoBus. It never starts a bus.
-func Open(opts Options) (*Session, error) {
+func Open(ctx context.Context, opts Options) (*Session, error) {
 	if opts.Address == "" {
 		return nil, ErrNoBus
 	}
-	conn, err := dbus.Connect(opts.Address, dbus.WithSignalHandler(dbus.NewSequentialSignalHandler()))
+	// godbus itself would wait for ever for a bus that does not answer.
+	life, end := context.WithCancel(context.Background()) // of the connection, which outlives ctx
+	limit, cancel := context.WithTimeout(ctx, connectLimit)
+	defer cancel()
+	keep := context.AfterFunc(limit, end)
+	conn, err := dbus.Connect(opts.Address, dbus.WithContext(life), dbus.WithSignalHandler(dbus.NewSequentialSignalHandler()))
+	if !keep() && err == nil {
+		_ = conn.Close() // the limit came just now
+		err = context.Cause(limit)
+	}
 	if err != nil {
+		end()
 		return nil, fmt.Errorf("%w: %w", ErrNoBus, err)
 	}
 	s := &Session{conn: conn, log: opts.Log, quit: opts.QuitTimeout, start: opts.StartTimeout, addr: opts.Address, proc: "/proc"}

@@ -47,6 +47,8 @@ const (
 const (
 	retryFirst = time.Second
 	retryMax   = 30 * time.Second
+
+	connectLimit = 5 * time.Second
 )
 
 // Options of Open; the zero value is right for a desktop.
@@ -75,7 +77,7 @@ func Open(ctx context.Context, opts Options) (*Source, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	conn, err := s.connect()
+	conn, err := s.connect(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoBus, err)
 	}
@@ -103,13 +105,36 @@ func (s *Source) Close() error {
 	return conn.Close()
 }
 
-func (s *Source) connect() (*dbus.Conn, error) {
-	// The default handler gives each signal a goroutine once a channel is full, and loses their order.
-	ordered := dbus.WithSignalHandler(dbus.NewSequentialSignalHandler())
-	if s.opts.Address != "" {
-		return dbus.Connect(s.opts.Address, ordered)
+// connect gives up after connectLimit or with ctx: godbus itself would wait for a bus that does not answer for ever.
+func (s *Source) connect(ctx context.Context) (*dbus.Conn, error) {
+	life, end := context.WithCancel(context.Background()) // of the connection, which outlives ctx
+	limit, cancel := context.WithTimeout(ctx, connectLimit)
+	defer cancel()
+	keep := context.AfterFunc(limit, end)
+	opts := []dbus.ConnOption{
+		dbus.WithContext(life),
+		// The default handler gives each signal a goroutine once a channel is full, and loses their order.
+		dbus.WithSignalHandler(dbus.NewSequentialSignalHandler()),
 	}
-	return dbus.ConnectSystemBus(ordered)
+	var conn *dbus.Conn
+	var err error
+	if s.opts.Address != "" {
+		conn, err = dbus.Connect(s.opts.Address, opts...)
+	} else {
+		conn, err = dbus.ConnectSystemBus(opts...)
+	}
+	if !keep() && err == nil {
+		_ = conn.Close() // the limit came just now
+		err = context.Cause(limit)
+	}
+	if err != nil {
+		end()
+		if limit.Err() != nil {
+			err = fmt.Errorf("the bus does not answer: %w", context.Cause(limit))
+		}
+		return nil, err
+	}
+	return conn, nil
 }
 
 func (s *Source) current() *dbus.Conn {
@@ -132,7 +157,7 @@ func (s *Source) Run(ctx context.Context, notify func()) error {
 		conn := s.current()
 		var err error
 		if conn == nil {
-			if conn, err = s.connect(); err == nil {
+			if conn, err = s.connect(ctx); err == nil {
 				s.set(conn)
 			}
 		}
