@@ -329,4 +329,3 @@ func write(t *testing.T, name string, data []byte) {
 		t.Fatal(err)
 	}
 }
-
