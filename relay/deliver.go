@@ -33,8 +33,7 @@ type delivery struct {
 	header http.Header
 	origin *url.URL // as the client asked
 
-	resigned time.Time // of the token in use; zero: the client's own
-	retried  bool      // a fresh token was tried after a refusal
+	signing  signing
 	past     past
 	noExpect bool
 	failures int // in a row without progress
@@ -78,7 +77,7 @@ func (d *delivery) run(ctx context.Context) outcome {
 			d.past.redirects++
 			continue
 		case resign:
-			d.retried = true
+			d.signing.afterRefusal = true
 			if d.sign(ctx) {
 				continue
 			}
@@ -125,7 +124,8 @@ func (d *delivery) note(a answer, changed <-chan struct{}) {
 		d.past.trusted = true
 	}
 	d.past.repeatable = d.spool.repeatable()
-	d.past.canResign = d.r.c.Keys != nil && !d.retried && (d.resigned.IsZero() || time.Since(d.resigned) > jwtLife-time.Minute)
+	d.signing.setClock(a.header, time.Now())
+	d.past.canResign = d.r.c.Keys != nil && d.signing.mayAfterRefusal(time.Now())
 	d.past.asked = !d.noExpect
 	select {
 	case <-changed:

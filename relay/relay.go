@@ -122,6 +122,7 @@ type Relay struct {
 	hosts atomic.Pointer[hostList]
 	self  atomic.Pointer[netip.AddrPort] // where it listens
 	up    *upstream
+	free  func(dir string) int64 // space left for spools
 
 	mu        sync.Mutex // guards the following
 	online    bool
@@ -158,7 +159,7 @@ func New(c Config) (*Relay, error) {
 	if err := os.MkdirAll(c.SpoolDir, 0o700); err != nil {
 		return nil, fmt.Errorf("relay: make spool folder: %w", err)
 	}
-	r := &Relay{c: c, online: true, refreshed: make(chan struct{}), uploads: map[string]*upload{}}
+	r := &Relay{c: c, free: freeSpace, online: true, refreshed: make(chan struct{}), uploads: map[string]*upload{}}
 	if err := r.SetHosts(c.Hosts); err != nil {
 		return nil, err
 	}

@@ -19,12 +19,47 @@ const (
 	keyLimit = 5 * time.Second   // nobody waits longer for a keyring in the background
 )
 
-// freshen signs anew if the token in use is known to be too old.
-func (d *delivery) freshen(ctx context.Context) {
-	if d.r.c.Keys == nil {
+// signing is what a delivery remembers about its token.
+type signing struct {
+	at           time.Time     // when the token in use was made; zero: it is the client's own
+	atSkew       time.Duration // what the server's clock was taken to be ahead then
+	skew         time.Duration // the same by the server's latest answer
+	afterRefusal bool          // a fresh token was tried because of a refusal
+	noKey        time.Time     // when the keyring had no answer
+}
+
+// setClock learns from Date (RFC 9110 section 6.6.1) how wrong this machine's clock is; small differences do not count.
+func (s *signing) setClock(h http.Header, now time.Time) {
+	date, err := http.ParseTime(h.Get("Date"))
+	if err != nil {
 		return
 	}
-	if c, err := readJWT(d.header.Get("Authorization")); err == nil && !c.expires.IsZero() && !time.Now().Before(c.expires) {
+	if s.skew = date.Sub(now); s.skew.Abs() < time.Minute {
+		s.skew = 0
+	}
+}
+
+// mayAfterRefusal says whether a refusal can be answered with a fresh token: once, and only if the refused one was
+// the client's own, old, or made by a wrong clock.
+func (s *signing) mayAfterRefusal(now time.Time) bool {
+	if s.afterRefusal || s.keyringIsSilent(now) {
+		return false
+	}
+	return s.at.IsZero() || now.Sub(s.at) > jwtLife-time.Minute || (s.skew-s.atSkew).Abs() > time.Minute
+}
+
+// keyringIsSilent says that asking now would only ask the person once more.
+func (s *signing) keyringIsSilent(now time.Time) bool {
+	return !s.noKey.IsZero() && now.Sub(s.noKey) < time.Minute
+}
+
+// freshen signs anew if the token in use is known to be too old.
+func (d *delivery) freshen(ctx context.Context) {
+	now := time.Now()
+	if d.r.c.Keys == nil || d.signing.keyringIsSilent(now) {
+		return
+	}
+	if c, err := readJWT(d.header.Get("Authorization")); err == nil && !c.expires.IsZero() && !now.Add(d.signing.skew).Before(c.expires) {
 		d.sign(ctx)
 	}
 }
@@ -37,24 +72,27 @@ func (d *delivery) sign(ctx context.Context) bool {
 	log := d.r.c.Log.With("upload", d.u.snap.ID, "host", d.target)
 	key, err := d.r.c.Keys.Key(ctx, d.target)
 	if err != nil {
+		d.signing.noKey = time.Now()
 		log.Debug("token is not signed anew", "error", err)
 		return false
 	}
-	query, authorization, err := freshCredential(key, d.url, d.header, d.size, time.Now())
+	now := time.Now()
+	query, authorization, err := freshCredential(key, d.url, d.header, d.size, now.Add(d.signing.skew))
 	if err != nil {
+		d.signing.noKey = now
 		log.Warn("token cannot be signed anew", "scheme", string(key.Scheme), "error", err)
 		return false
 	}
 	to := *d.url
 	to.RawQuery = query
-	if d.url == d.origin || d.url.String() == d.origin.String() {
+	if d.url.Path == d.origin.Path && d.url.Host == d.origin.Host {
 		d.origin = &to
 	}
 	d.url = &to
 	if authorization != "" {
 		d.header["Authorization"] = []string{authorization}
 	}
-	d.resigned = time.Now()
+	d.signing.at, d.signing.atSkew = now, d.signing.skew
 	d.u.change(func(s *Upload) { s.Resigned++ })
 	log.Info("token signed anew", "scheme", string(key.Scheme))
 	return true

@@ -87,7 +87,7 @@ func freeSpace(dir string) int64 {
 
 // reserve gives out room for a spool; release takes it back.
 func (r *Relay) reserve(size int64) int64 {
-	free := freeSpace(r.c.SpoolDir)
+	free := r.free(r.c.SpoolDir)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	room := spoolRoom(size, free, r.reserved)
