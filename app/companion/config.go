@@ -82,16 +82,15 @@ func parseConfig(data []byte, w *words.Words) (Config, []Unknown, error) {
 	if doc.Relay.UpstreamCA != nil {
 		c.UpstreamCA = *doc.Relay.UpstreamCA
 	}
-	at := func(key string, element int) int { return lineOf(data, "relay", key, element) }
 	var first *Mistake
-	mistake := func(line int, err error) {
+	mistake := func(key string, element int, err error) {
 		if first == nil {
-			first = &Mistake{line, err.Error()}
+			first = &Mistake{lineOf(data, "relay", key, element), err.Error()}
 		}
 	}
 	if doc.Relay.Listen != nil {
 		if listen, err := parseListen(*doc.Relay.Listen, w); err != nil {
-			mistake(at("listen", 0), err)
+			mistake("listen", 0, err)
 		} else {
 			c.Listen = listen
 		}
@@ -99,7 +98,7 @@ func parseConfig(data []byte, w *words.Words) (Config, []Unknown, error) {
 	for i, h := range doc.Relay.Hosts {
 		host, err := ParseHost(h, w)
 		if err != nil {
-			mistake(at("hosts", i), err)
+			mistake("hosts", i, err)
 		} else if !slices.Contains(c.Hosts, host) {
 			c.Hosts = append(c.Hosts, host)
 		}

@@ -74,7 +74,7 @@ func (r resets) reset(ctx context.Context, kinds []string, dryRun bool, done fun
 			return "", &control.Error{Kind: control.Failed, Text: fmt.Sprintf(r.words.Ctl.NoClientFound, k)}
 		}
 	}
-	session, controller := r.open()
+	session, controller := r.open(ctx)
 	defer closeSession(session)
 	doc := ResetDocument{Schema: 1, DryRun: dryRun, Clients: []ResetEntry{}}
 	var first error
@@ -105,8 +105,8 @@ func (r resets) reset(ctx context.Context, kinds []string, dryRun bool, done fun
 }
 
 // open connects to the session bus. Where there is none, clients can only be looked for among the processes.
-func (r resets) open() (session *desktop.Session, controller func(desktop.Kind, desktop.Install) cache.Client) {
-	session, err := desktop.Open(desktop.Options{Address: r.bus, Log: r.log})
+func (r resets) open(ctx context.Context) (session *desktop.Session, controller func(desktop.Kind, desktop.Install) cache.Client) {
+	session, err := desktop.Open(ctx, desktop.Options{Address: r.bus, Log: r.log})
 	if err != nil {
 		return nil, func(k desktop.Kind, _ desktop.Install) cache.Client { return unreachable{k, r.words} }
 	}
@@ -138,7 +138,7 @@ func (r resets) undo(ctx context.Context, id string, done func(kind string)) (st
 	if err != nil {
 		return "", r.explain(err)
 	}
-	session, controller := r.open()
+	session, controller := r.open(ctx)
 	defer closeSession(session)
 	client := controller(desktop.Kind(entry.Client), desktop.Install(entry.Install))
 	res, err := cache.UndoReset(ctx, client, r.roots, id)

@@ -58,7 +58,7 @@ func (c *companion) watchNetwork(ctx context.Context, o Options) error {
 // watchClients tells the agent which clients are installed and how they run.
 func (c *companion) watchClients(ctx context.Context, o Options) error {
 	for ctx.Err() == nil {
-		session, err := desktop.Open(desktop.Options{Address: SessionBus(o.Getenv), Log: c.log})
+		session, err := desktop.Open(ctx, desktop.Options{Address: SessionBus(o.Getenv), Log: c.log})
 		if err != nil {
 			if !errors.Is(err, desktop.ErrNoBus) {
 				c.log.Warn("clients cannot be seen", "error", err)
