@@ -1,6 +1,7 @@
 package nm
 
 import (
+	"maps"
 	"sync"
 	"testing"
 
@@ -13,8 +14,9 @@ type fake struct {
 	t    *testing.T
 	conn *dbus.Conn
 
-	mu      sync.Mutex // guards objects
+	mu      sync.Mutex // guards objects and values
 	objects map[dbus.ObjectPath]*prop.Properties
+	values  map[dbus.ObjectPath]map[string]any
 }
 
 // paths of the fake's objects
@@ -39,7 +41,7 @@ func startFake(t *testing.T, address string) *fake {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fake{t: t, conn: conn, objects: map[dbus.ObjectPath]*prop.Properties{}}
+	f := &fake{t: t, conn: conn, objects: map[dbus.ObjectPath]*prop.Properties{}, values: map[dbus.ObjectPath]map[string]any{}}
 	t.Cleanup(f.stop)
 	f.export(root, name, map[string]any{
 		"State": uint32(70), "Connectivity": uint32(4), "Metered": uint32(4),
@@ -101,15 +103,25 @@ func (f *fake) export(path dbus.ObjectPath, iface string, values map[string]any)
 		f.t.Fatal(err)
 	}
 	f.mu.Lock()
-	f.objects[path] = p
+	f.objects[path], f.values[path] = p, values
 	f.mu.Unlock()
 }
 
 // set changes a property and sends its signal.
 func (f *fake) set(path dbus.ObjectPath, iface, property string, value any) {
 	f.mu.Lock()
-	p := f.objects[path]
+	p, values := f.objects[path], maps.Clone(f.values[path])
 	f.mu.Unlock()
+	if _, ok := value.([]map[string]dbus.Variant); ok {
+		// prop writes new maps into the old ones while an answer may still be reading them.
+		values[property] = value
+		f.export(path, iface, values)
+		changed := map[string]dbus.Variant{property: dbus.MakeVariant(value)}
+		if err := f.conn.Emit(path, props+".PropertiesChanged", iface, changed, []string{}); err != nil {
+			f.t.Error(err)
+		}
+		return
+	}
 	p.SetMust(iface, property, value)
 }
 
