@@ -110,11 +110,11 @@ func attend(ctx context.Context, client control.Client, send func(news) bool) er
 	}
 }
 
-// clientKinds is what a change of the installed clients changes.
+// clientKinds changes when a client is installed, started or ended: then its cache may have come or gone.
 func clientKinds(s agent.State) string {
 	k := ""
 	for _, c := range s.Clients {
-		k += c.Kind + " " + c.Install + " " + c.Version + "\n"
+		k += fmt.Sprintln(c.Kind, c.Install, c.Version, c.Running)
 	}
 	return k
 }

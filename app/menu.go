@@ -1,7 +1,10 @@
 package app
 
 import (
+	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"holdfast/app/agent"
 	"holdfast/app/words"
@@ -14,8 +17,6 @@ type Key string
 const (
 	KeyStatus  Key = "status"
 	KeyNetwork Key = "network"
-	KeyDetail  Key = "detail"
-	KeyRemedy  Key = "remedy"
 	KeyUploads Key = "uploads"
 	KeyStart   Key = "start"
 	KeyAutoFix Key = "autofix"
@@ -27,6 +28,15 @@ const (
 	KeyQuit    Key = "quit"
 	KeyStop    Key = "stop"
 )
+
+// Lines below the network have keys of their own, "detail-1" to "detail-6": a menu is as wide as its longest line,
+// so a problem and its remedy are broken into several.
+const (
+	detailLines = 6
+	lineWidth   = 56 // in runes
+)
+
+func keyDetail(n int) Key { return Key("detail-" + strconv.Itoa(n+1)) }
 
 // Item is one line of the menu as it should be now.
 type Item struct {
@@ -56,7 +66,10 @@ type Facts struct {
 func Render(s agent.State, f Facts, w *words.Words) Menu {
 	off := s.Status == agent.Off || s.Status == ""
 	status := w.StatusLine(s)
-	detail, remedy := details(s, f, w, status)
+	if utf8.RuneCountInString(status) > lineWidth {
+		status = w.Status.Attention // only a problem is that long; the details have it
+	}
+	lines := details(s, f, w, status)
 	info := func(k Key, label string) Item { return Item{Key: k, Label: label, Visible: label != ""} }
 	act := func(k Key, label string, visible, enabled bool) Item {
 		return Item{Key: k, Label: label, Visible: visible, Enabled: enabled}
@@ -70,27 +83,31 @@ func Render(s agent.State, f Facts, w *words.Words) Menu {
 	auto.Checkable, auto.Checked = true, !off && s.AutoFix
 	m := Menu{
 		Status:  s.Status,
-		Tooltip: "Holdfast: " + status,
-		Items: []Item{
-			info(KeyStatus, status),
-			info(KeyNetwork, network),
-			info(KeyDetail, detail),
-			info(KeyRemedy, remedy),
-			{},
-			act(KeyUploads, w.Tray.Uploads, true, true),
-			act(KeyStart, w.Tray.StartHoldfast, off, off),
-			{},
-			auto,
-			act(KeyPause15, w.Tray.PauseQuarter, !paused, !off),
-			act(KeyPause60, w.Tray.PauseHour, !paused, !off),
-			act(KeyResume, w.Tray.Resume, paused, true),
-			client(KeyDino, "dino", w.Tray.ResetDino, w.Tray.RestartDino, s, f),
-			client(KeyGajim, "gajim", w.Tray.ResetGajim, w.Tray.RestartGajim, s, f),
-			{},
-			act(KeyQuit, w.Tray.QuitTray, true, true),
-			act(KeyStop, w.Tray.StopHoldfast, !off, true),
-		},
+		Tooltip: "Holdfast: " + w.StatusLine(s),
+		Items:   []Item{info(KeyStatus, status), info(KeyNetwork, network)},
 	}
+	for i := range detailLines {
+		line := ""
+		if i < len(lines) {
+			line = lines[i]
+		}
+		m.Items = append(m.Items, info(keyDetail(i), line))
+	}
+	m.Items = append(m.Items,
+		Item{},
+		act(KeyUploads, w.Tray.Uploads, true, true),
+		act(KeyStart, w.Tray.StartHoldfast, off, off),
+		Item{},
+		auto,
+		act(KeyPause15, w.Tray.PauseQuarter, !paused, !off),
+		act(KeyPause60, w.Tray.PauseHour, !paused, !off),
+		act(KeyResume, w.Tray.Resume, paused, true),
+		client(KeyDino, "dino", w.Tray.ResetDino, w.Tray.RestartDino, s, f),
+		client(KeyGajim, "gajim", w.Tray.ResetGajim, w.Tray.RestartGajim, s, f),
+		Item{},
+		act(KeyQuit, w.Tray.QuitTray, true, true),
+		act(KeyStop, w.Tray.StopHoldfast, !off, true),
+	)
 	if off {
 		m.Status, m.Tooltip = agent.Off, status // "Holdfast is not running" has the name in it
 	}
@@ -98,21 +115,34 @@ func Render(s agent.State, f Facts, w *words.Words) Menu {
 }
 
 // details are the lines below the network: what is wrong and what to do about it, else the last upload.
-func details(s agent.State, f Facts, w *words.Words, status string) (detail, remedy string) {
-	if f.Notice != "" {
-		return words.Plain(f.Notice, 0), ""
-	}
-	if len(s.Problems) > 0 {
+func details(s agent.State, f Facts, w *words.Words, status string) []string {
+	switch {
+	case f.Notice != "":
+		return wrap(f.Notice)
+	case len(s.Problems) > 0:
 		p := s.Problems[0]
 		if p.Text == status || p.Code == "offline" {
-			return words.Plain(p.Remedy, 0), "" // the lines above have said it
+			return wrap(p.Remedy) // the lines above have said it
 		}
-		return words.Plain(p.Text, 0), words.Plain(p.Remedy, 0)
+		return append(wrap(p.Text), wrap(p.Remedy)...)
+	case s.Last != nil && s.Status != agent.Off:
+		return wrap(w.LastLine(*s.Last, f.Now))
 	}
-	if s.Last != nil && s.Status != agent.Off {
-		return w.LastLine(*s.Last, f.Now), ""
+	return nil
+}
+
+// wrap breaks a text at its spaces into lines of lineWidth runes. A longer word keeps its line.
+func wrap(text string) []string {
+	var lines []string
+	for word := range strings.FieldsSeq(words.Plain(text, 0)) {
+		last := len(lines) - 1
+		if last < 0 || utf8.RuneCountInString(lines[last])+1+utf8.RuneCountInString(word) > lineWidth {
+			lines = append(lines, words.Plain(word, lineWidth))
+			continue
+		}
+		lines[last] += " " + word
 	}
-	return "", ""
+	return lines
 }
 
 // client is the item that resets one client; it is there when the client is installed.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -62,6 +63,10 @@ var menus = []struct {
 	{"off", agent.State{Status: agent.Off}, Facts{}},
 	{"off, and it did not start", agent.State{Status: agent.Off, Problems: []agent.Problem{{Text: "Holdfast did not start: the lock is held."}}}, Facts{}},
 	{"the zero state is off", agent.State{}, Facts{}},
+	{"a long problem is broken into lines", state(agent.Attention, func(s *agent.State) {
+		p := words.For("en").Problem.ConfigError
+		s.Problems = []agent.Problem{{Code: "config-error", Text: fmt.Sprintf(p.Text, "line 12: hosts wants a list"), Remedy: fmt.Sprintf(p.Remedy, "/home/somebody/.config/holdfast/config.toml")}}
+	}), Facts{}},
 	{"a click that did not work", state(agent.Ready), Facts{Notice: "Dino did not quit.\nClose it by hand."}},
 	{"a long file name with a reversing mark keeps its ending", state(agent.Protected, func(s *agent.State) {
 		s.Last = &agent.Upload{File: "a very long name that goes on and on and on until \u202egpj.exe", State: "failed", Ended: noon.Add(-50 * time.Hour)}
@@ -106,6 +111,18 @@ func TestEveryGroupBetweenSeparatorsShowsSomething(t *testing.T) {
 				visible = 0
 			case it.Visible:
 				visible++
+			}
+		}
+	}
+}
+
+func TestNoLineIsWiderThanAMenuShouldBe(t *testing.T) {
+	for _, lang := range []string{"en", "de"} {
+		for _, tt := range menus {
+			for _, it := range Render(tt.state, tt.facts, words.For(lang)).Items {
+				if n := utf8.RuneCountInString(it.Label); n > lineWidth+8 {
+					t.Errorf("%s: %d runes: %s", tt.name, n, it.Label)
+				}
 			}
 		}
 	}

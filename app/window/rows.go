@@ -98,7 +98,7 @@ func row(u agent.Upload, rate float64, now time.Time, w *words.Words) Row {
 
 	var story []string
 	if u.Error != "" && u.State != "done" {
-		story = append(story, sentence(words.Plain(u.Error, 0)))
+		story = append(story, words.Plain(u.Error, 0)) // a sentence; it may begin with the name of a host
 	}
 	if h := w.UploadHistory(u); h != "" {
 		story = append(story, sentence(h))

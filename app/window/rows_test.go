@@ -57,9 +57,9 @@ func TestRows(t *testing.T) {
 		},
 		{
 			"a failed one has no link",
-			upload("d", "failed", func(u *agent.Upload) { u.Client, u.Error = "", "the server refused the file" }), 0,
+			upload("d", "failed", func(u *agent.Upload) { u.Client, u.Error = "", "upload.example.org refused the file." }), 0,
 			Row{ID: "d", File: "d.jpg", About: "to upload.example.org  ·  8.0 MB  ·  11:59", State: "Not uploaded",
-				Story: "The server refused the file.", Tone: Bad, Progress: -1},
+				Story: "upload.example.org refused the file.", Tone: Bad, Progress: -1},
 		},
 		{
 			"a name cannot turn the reading direction or break the line",

@@ -57,6 +57,7 @@ func (r *barRenderer) Layout(size fyne.Size) {
 	if width > 0 {
 		width = max(width, barHeight) // a round dot at least
 	}
+	r.done.Hidden = width <= 0
 	r.done.Move(fyne.NewPos(0, y))
 	r.done.Resize(fyne.NewSize(width, barHeight))
 }

@@ -30,7 +30,7 @@ func Plain(s string, limit int) string {
 
 // LastLine is the menu's line about the upload that ended last.
 func (w *Words) LastLine(u agent.Upload, now time.Time) string {
-	name := Plain(u.File, 40)
+	name := Plain(u.File, 36)
 	at := u.Ended
 	if at.IsZero() {
 		at = u.Started

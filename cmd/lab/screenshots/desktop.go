@@ -62,9 +62,10 @@ min_free = "1MB"
 func (s *stage) desktop() {
 	home, runtime := filepath.Join(s.dir, "home"), filepath.Join(s.dir, "r")
 	s.must(os.MkdirAll(runtime, 0o700), "make a folder")
-	for _, client := range []string{"dino", "gajim"} { // only looked for, never started
+	for _, client := range []string{"dino-im", "gajim"} { // only looked for, never started
 		s.write(filepath.Join(home, "bin", client), "#!/bin/sh\n", 0o755)
 	}
+	s.write(filepath.Join(home, ".cache", "gajim", "cache.db"), "what a reset of Gajim would move aside", 0o600)
 	s.write(filepath.Join(home, ".config", "xfce4", "xfconf", "xfce-perchannel-xml", "xfce4-panel.xml"), panelXML, 0o600)
 	s.write(filepath.Join(home, ".config", "holdfast", "config.toml"), fmt.Sprintf(`[relay]
 hosts = [%q, %q]
@@ -79,6 +80,7 @@ upstream_ca = %q
 		"DBUS_SESSION_BUS_ADDRESS=" + session, "DBUS_SYSTEM_BUS_ADDRESS=" + system, "LANG=C.UTF-8", "NO_AT_BRIDGE=1",
 		"LIBGL_ALWAYS_SOFTWARE=1", "TMPDIR=" + s.TempDir(), "GTK_THEME=Adwaita",
 	}
+	lab.Keyring(s, session)
 	nm := lab.FakeNetworkManager(s, system)
 	s.must(nm.Connect(lab.Wifi, "Home 5G", "wlan0", "192.0.2.17", "192.0.2.1"), "connect to Wi-Fi")
 	s.start(s.env, "openbox")
