@@ -200,7 +200,7 @@ func checkFolder(r *report, what, dir string) bool {
 		return true
 	}
 	if err == nil && !info.IsDir() {
-		err = errors.New("it is not a folder")
+		err = fmt.Errorf("%s is not a folder", dir)
 	}
 	if err == nil {
 		err = writeDurably(dir)

@@ -62,8 +62,11 @@ func serve(ctx context.Context, args []string, stderr io.Writer) (err error) {
 	if p.metrics != nil {
 		g.Go(func() error { return serveMetrics(ctx, p.metrics, p.server.MetricsHandler()) })
 	}
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP) // before anybody can know that the server is up
+	defer signal.Stop(hup)
 	g.Go(func() error {
-		return onHangup(ctx, func() { p.reload(*file, level, out, stderr) })
+		return onHangup(ctx, hup, func() { p.reload(*file, level, out, stderr) })
 	})
 	log.Info("listening", "addr", p.listener.Addr().String(), "tls", p.tls != nil, "public_url", c.Server.PublicURL, "version", version())
 	if p.metrics != nil {
@@ -207,11 +210,8 @@ func (p *parts) reload(file string, level *slog.LevelVar, out *logFile, stderr i
 	}
 }
 
-// onHangup calls f for every SIGHUP until ctx ends.
-func onHangup(ctx context.Context, f func()) error {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
+// onHangup calls f for every signal until ctx ends.
+func onHangup(ctx context.Context, hup <-chan os.Signal, f func()) error {
 	for {
 		select {
 		case <-ctx.Done():

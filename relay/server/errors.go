@@ -119,5 +119,27 @@ func refuse(w http.ResponseWriter, r *http.Request, err error) *Refusal {
 	if r.Method != http.MethodHead {
 		_, _ = w.Write([]byte(ref.Sentence + "\n")) // a client that is gone hears nothing
 	}
+	if r.ProtoMajor >= 2 && r.ContentLength != 0 && r.Header.Get("Expect") == "" {
+		drain(w, r)
+	}
 	return ref
+}
+
+// drain reads what an HTTP/2 client still sends after its refusal. Ending the stream at once would reset it, and curl
+// then drops the answer that it has already.
+func drain(w http.ResponseWriter, r *http.Request) {
+	ctl := http.NewResponseController(w)
+	if ctl.Flush() != nil {
+		return
+	}
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
+	for end := time.Now().Add(lingerTotal); time.Now().Before(end); {
+		if ctl.SetReadDeadline(time.Now().Add(lingerIdle)) != nil {
+			return
+		}
+		if _, err := r.Body.Read(*buf); err != nil {
+			return
+		}
+	}
 }

@@ -125,6 +125,13 @@ func (s *Server) fill(w http.ResponseWriter, r *http.Request, u *upload) (again 
 	if err := receive(up, in, u); err != nil {
 		return false, err
 	}
+	// Asked again: another request may have filled the slot while the body came, and its file may be gone already.
+	if burnt, err = s.ledger.Burnt(r.Context(), u.path); err != nil {
+		return false, fmt.Errorf("look up the slot: %w", err)
+	}
+	if burnt {
+		return true, s.lost(up, u.path)
+	}
 	if err := up.Publish(); err == nil {
 		return false, nil
 	} else if !errors.Is(err, fs.ErrExist) {
