@@ -68,12 +68,12 @@ func (o *output) await(t *testing.T, pattern string) string {
 }
 
 // begin runs the server in this process and returns its log and how to stop it.
-func begin(t *testing.T, file string) (log *output, stop func() error) {
+func begin(t *testing.T, file string, flags ...string) (log *output, stop func() error) {
 	t.Helper()
 	log = new(output)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- run(ctx, []string{"-config", file}, io.Discard, log) }()
+	go func() { done <- run(ctx, append([]string{"-config", file}, flags...), io.Discard, log) }()
 	stop = sync.OnceValue(func() error { cancel(); return <-done })
 	t.Cleanup(func() { _ = stop() })
 	return log, stop

@@ -31,12 +31,16 @@ holdfast-server serve runs the upload server until SIGTERM.
 
 Example:
   holdfast-server serve -config /etc/holdfast/server.toml
+
+A state that is damaged stops the start. With -recover-ledger it is moved aside and a new one is made: used slots are
+learnt again from the files that are there, sessions are lost.
 `
 
 // serve runs the server.
 func serve(ctx context.Context, args []string, stderr io.Writer) (err error) {
 	f := flags("serve", serveHelp, stderr)
 	file := f.String("config", "", "configuration `FILE`")
+	anew := f.Bool("recover-ledger", false, "move a damaged state aside and begin a new one")
 	if _, help, err := parse(f, args, 0); help || err != nil {
 		return err
 	}
@@ -50,7 +54,7 @@ func serve(ctx context.Context, args []string, stderr io.Writer) (err error) {
 	}
 	defer func() { err = errors.Join(err, out.close()) }()
 	log, level := newLog(c.Log, out)
-	p, err := assemble(c, log)
+	p, err := assemble(c, log, *anew)
 	if err != nil {
 		return err
 	}
@@ -90,8 +94,8 @@ type parts struct {
 	metrics  net.Listener // nil: none
 }
 
-// assemble opens all parts; on an error those that are open are closed.
-func assemble(c *config, log *slog.Logger) (p *parts, err error) {
+// assemble opens all parts; on an error those that are open are closed. anew: a damaged ledger is moved aside.
+func assemble(c *config, log *slog.Logger, anew bool) (p *parts, err error) {
 	p = &parts{config: c, log: log}
 	defer func() {
 		if err != nil {
@@ -111,7 +115,7 @@ func assemble(c *config, log *slog.Logger) (p *parts, err error) {
 		}
 		p.tls = p.cert.config()
 	}
-	if p.ledger, err = ledger.Open(c.Storage.State, ledger.Options{Log: log}); err != nil {
+	if p.ledger, err = ledger.Open(c.Storage.State, ledger.Options{Log: log, Recover: anew}); err != nil {
 		return p, fmt.Errorf("open the state in %s: %w", c.Storage.State, err)
 	}
 	if p.store, err = store.Open(c.Storage.Path, store.Options{MinFree: uint64(c.Limits.MinFree), Attrs: p.ledger, Log: log}); err != nil {

@@ -253,7 +253,7 @@ func describe(err error, name string) error {
 	}
 	switch {
 	case code == sqlite3.SQLITE_CORRUPT, code == sqlite3.SQLITE_NOTADB, errors.Is(err, ErrCorrupt):
-		return fmt.Errorf("%w: %s: move it and %s-wal away and start again; burnt slots come back from the store, sessions are lost: %w",
+		return fmt.Errorf("%w: %s: start with -recover-ledger, or move it and %s-wal away; burnt slots come back from the store, sessions are lost: %w",
 			ErrCorrupt, name, filepath.Base(name), err)
 	case code == sqlite3.SQLITE_BUSY, code == sqlite3.SQLITE_LOCKED:
 		return fmt.Errorf("%w: %s is locked: close the program that has it open, such as sqlite3: %w", ErrInUse, name, err)

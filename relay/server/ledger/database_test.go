@@ -261,7 +261,7 @@ func TestABadDatabaseIsSaidWithItsNameAndWhatToDo(t *testing.T) {
 	}{
 		{"a database that is something else", func(t *testing.T, _, db string) {
 			write(t, db, bytes.Repeat([]byte("not a database "), 1000))
-		}, ErrCorrupt, "move it"},
+		}, ErrCorrupt, "-recover-ledger"},
 		{"a database with overwritten pages", func(t *testing.T, dir, db string) {
 			fill(t, dir)
 			data, err := os.ReadFile(db)
@@ -272,7 +272,7 @@ func TestABadDatabaseIsSaidWithItsNameAndWhatToDo(t *testing.T) {
 				data[i] ^= 0x55
 			}
 			write(t, db, data)
-		}, ErrCorrupt, "move it"},
+		}, ErrCorrupt, "-recover-ledger"},
 		{"a database of a newer version", func(t *testing.T, dir, db string) {
 			fill(t, dir)
 			other, err := sql.Open("sqlite", db)
