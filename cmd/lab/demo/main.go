@@ -17,6 +17,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"holdfast/cmd/lab"
 )
 
 func main() {
@@ -64,7 +66,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	begun := time.Now()
 	up, err := d.upload(ctx, *size, func() { say("   ... the network between relay and server is cut for %s in the middle ...", cutFor) })
 	if err != nil {
-		return err
+		return fmt.Errorf("%w\nThe end of the companion's log:\n%s", err, lab.Tail(filepath.Join(d.dir, "holdfastctl.log"), 2<<10))
 	}
 	say("3. Uploaded %s (%d bytes) through the relay in %s. The uploading client saw one request and one answer: %s.", up.name, *size, time.Since(begun).Round(100*time.Millisecond), up.status)
 	sum, err := d.download(ctx, up.url)

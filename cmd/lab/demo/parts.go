@@ -109,7 +109,7 @@ func (d *demo) start(env []string, name string, args ...string) (*lab.Process, s
 }
 
 // startServer starts holdfast-server on loopback behind a cutter, which stands for the network.
-func (d *demo) startServer(context.Context) error {
+func (d *demo) startServer(ctx context.Context) error {
 	dir := filepath.Join(d.dir, "server")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -135,7 +135,7 @@ func (d *demo) startServer(context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.base = "https://localhost:" + public + "/upload/"
+	d.base = "https://" + net.JoinHostPort(loopbackName(ctx), public) + "/upload/"
 	secret, err := randomText()
 	if err != nil {
 		return err
@@ -166,6 +166,18 @@ schemes = ["v2"]
 		return fmt.Errorf("holdfast-server: %w\n%s", err, lab.Tail(log, 2<<10))
 	}
 	return nil
+}
+
+// loopbackName is localhost, or the address where this machine does not know the name: a bare system may have no
+// /etc/hosts.
+func loopbackName(ctx context.Context) string {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip4", "localhost")
+	if err == nil && len(addrs) > 0 && addrs[0].Unmap().IsLoopback() {
+		return "localhost"
+	}
+	return "127.0.0.1"
 }
 
 // startCompanion starts `holdfastctl run` with folders of its own and without a session bus.
@@ -322,7 +334,7 @@ func (d *demo) startTray(context.Context) string {
 	if _, log, err := d.start(cleanEnv(vars), "holdfast"); err != nil {
 		return "The tray did not start: " + err.Error()
 	} else {
-		return "A tray icon shows this companion, not your own (its log: " + log + ")."
+		return "A tray icon for this companion was started; it is not your own (its log: " + log + ")."
 	}
 }
 
