@@ -22,7 +22,7 @@ const (
 // follow keeps a connection to the companion and sends every state to out, until ctx ends. It starts a companion
 // once, if there is none in the beginning.
 func follow(ctx context.Context, c Config, kick <-chan struct{}, out chan<- news) error {
-	owners := watchOwner(c.Bus, control.BusName)
+	owners := c.Session.watchOwner(control.BusName)
 	send := func(n news) bool {
 		select {
 		case out <- n:
@@ -120,17 +120,17 @@ func clientKinds(s agent.State) string {
 }
 
 // watchOwner returns a channel that gets a value when name has a new owner.
-func watchOwner(conn *dbus.Conn, name string) <-chan struct{} {
+func (s *Session) watchOwner(name string) <-chan struct{} {
 	out := make(chan struct{}, 1)
-	if err := conn.AddMatchSignal(dbus.WithMatchInterface("org.freedesktop.DBus"), dbus.WithMatchMember("NameOwnerChanged"),
+	if err := s.conn.AddMatchSignal(dbus.WithMatchInterface("org.freedesktop.DBus"), dbus.WithMatchMember("NameOwnerChanged"),
 		dbus.WithMatchArg(0, name)); err != nil {
 		return out // the slow timer still looks
 	}
 	signals := make(chan *dbus.Signal, 8)
-	conn.Signal(signals)
+	s.conn.Signal(signals)
 	go func() { // ends when the connection closes, which closes signals
-		for s := range signals {
-			if len(s.Body) == 3 && s.Body[0] == name && s.Body[2] != "" {
+		for sig := range signals {
+			if len(sig.Body) == 3 && sig.Body[0] == name && sig.Body[2] != "" {
 				select {
 				case out <- struct{}{}:
 				default:

@@ -18,12 +18,16 @@ const (
 	watcherPath = "/StatusNotifierWatcher"
 )
 
-// Bus opens a connection of our own to the session bus. The library's shared one is not used: every signal
-// subscription there gets the signals of all others, and closing it would break them.
+// Session is a connection of our own to the session bus.
+type Session struct{ conn *dbus.Conn }
+
+// OpenSession connects to the session bus; without one the error is ErrNoBus. The connection ends with ctx.
+// The library's shared connection is not used: every subscription there gets the signals of all others, and closing
+// it would break them.
 //
 // The address is looked up first, since the library starts a stray bus where there is none but dbus-launch is
 // installed (seen with godbus 5.2).
-func Bus(ctx context.Context, getenv func(string) string) (*dbus.Conn, error) {
+func OpenSession(ctx context.Context, getenv func(string) string) (*Session, error) {
 	addr := getenv("DBUS_SESSION_BUS_ADDRESS")
 	if addr == "" || addr == "autolaunch:" {
 		path := filepath.Join(getenv("XDG_RUNTIME_DIR"), "bus")
@@ -36,12 +40,18 @@ func Bus(ctx context.Context, getenv func(string) string) (*dbus.Conn, error) {
 	if err != nil {
 		return nil, errors.Join(ErrNoBus, err)
 	}
-	return conn, nil
+	return &Session{conn}, nil
 }
 
+// Close leaves the bus.
+func (s *Session) Close() error { return s.conn.Close() }
+
+// Gone is closed when the bus, or the connection to it, has gone.
+func (s *Session) Gone() <-chan struct{} { return s.conn.Context().Done() }
+
 // HasTray says whether something shows tray icons: a watcher alone does not, it needs a host.
-func HasTray(conn *dbus.Conn) bool {
-	v, err := conn.Object(watcherName, watcherPath).GetProperty(watcherName + ".IsStatusNotifierHostRegistered")
+func (s *Session) HasTray() bool {
+	v, err := s.conn.Object(watcherName, watcherPath).GetProperty(watcherName + ".IsStatusNotifierHostRegistered")
 	if err != nil {
 		return false
 	}

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/godbus/dbus/v5"
 	"golang.org/x/sync/errgroup"
 
 	"holdfast/app/agent"
@@ -17,7 +16,8 @@ import (
 
 // Config is all a tray needs.
 type Config struct {
-	Bus       *dbus.Conn // a connection of its own, see Bus
+	Session   *Session
+	Token     string // of the launcher of this process; a tray that runs already gets it with the request to come to the front
 	Words     *words.Words
 	Companion Companion
 	Windows   Windows
@@ -53,7 +53,7 @@ func Run(ctx context.Context, c Config) error {
 		c.HostAfter = 10 * time.Second
 	}
 	requests := make(chan Request, 8)
-	if err := Own(c.Bus, TrayName, TrayPath, requests, Request{}); err != nil {
+	if err := c.Session.Own(TrayName, TrayPath, requests, Request{Token: c.Token}); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -126,7 +126,7 @@ func (v *view) loop(ctx context.Context, t *tray) error {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-v.Bus.Context().Done():
+		case <-v.Session.Gone():
 			if ctx.Err() != nil { // it was closed with ctx
 				return context.Cause(ctx)
 			}
@@ -149,7 +149,7 @@ func (v *view) loop(ctx context.Context, t *tray) error {
 		case <-v.noticeEnd:
 			v.facts.Notice = ""
 		case <-host.C:
-			if !HasTray(v.Bus) {
+			if !v.Session.HasTray() {
 				v.Log.Info("no tray host, opening the window instead", "waited", v.HostAfter)
 				v.open("uploads", "")
 			}

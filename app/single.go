@@ -67,38 +67,38 @@ func (a application) ActivateAction(name string, _ []dbus.Variant, platform map[
 // Own makes this process the only one with the name. Everything is exported before the name is asked for: with
 // D-Bus activation the first call arrives in the same moment. If another process has the name, it gets ask, and
 // the error is ErrRunning.
-func Own(conn *dbus.Conn, name, path string, requests chan<- Request, ask Request) error {
-	if err := conn.Export(application{requests}, dbus.ObjectPath(path), applicationInterface); err != nil {
+func (s *Session) Own(name, path string, requests chan<- Request, ask Request) error {
+	if err := s.conn.Export(application{requests}, dbus.ObjectPath(path), applicationInterface); err != nil {
 		return fmt.Errorf("export %s: %w", applicationInterface, err)
 	}
 	node := &introspect.Node{Name: path, Interfaces: []introspect.Interface{
 		introspect.IntrospectData,
 		{Name: applicationInterface, Methods: introspect.Methods(application{requests})},
 	}}
-	if err := conn.Export(introspect.NewIntrospectable(node), dbus.ObjectPath(path), "org.freedesktop.DBus.Introspectable"); err != nil {
+	if err := s.conn.Export(introspect.NewIntrospectable(node), dbus.ObjectPath(path), "org.freedesktop.DBus.Introspectable"); err != nil {
 		return fmt.Errorf("export introspection: %w", err)
 	}
-	reply, err := conn.RequestName(name, dbus.NameFlagDoNotQueue)
+	reply, err := s.conn.RequestName(name, dbus.NameFlagDoNotQueue)
 	if err != nil {
 		return fmt.Errorf("ask for the name %s: %w", name, err)
 	}
 	if reply == dbus.RequestNameReplyPrimaryOwner || reply == dbus.RequestNameReplyAlreadyOwner {
 		return nil
 	}
-	if err := Ask(conn, name, path, ask); err != nil {
+	if err := s.Ask(name, path, ask); err != nil {
 		return err
 	}
 	return ErrRunning
 }
 
 // Ask sends a request to the owner of a name, without starting one.
-func Ask(conn *dbus.Conn, name, path string, r Request) error {
+func (s *Session) Ask(name, path string, r Request) error {
 	platform := map[string]dbus.Variant{}
 	if r.Token != "" {
 		platform["activation-token"] = dbus.MakeVariant(r.Token)
 		platform["desktop-startup-id"] = dbus.MakeVariant(r.Token)
 	}
-	obj := conn.Object(name, dbus.ObjectPath(path))
+	obj := s.conn.Object(name, dbus.ObjectPath(path))
 	var call *dbus.Call
 	if r.Action == "" {
 		call = obj.Call(applicationInterface+".Activate", dbus.FlagNoAutoStart, platform)

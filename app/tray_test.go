@@ -37,7 +37,7 @@ func trayProcess() int {
 	ctx, _ := signal.NotifyContext(context.Background(), syscall.SIGTERM) // until the process ends
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	bus, err := app.Bus(ctx, os.Getenv)
+	bus, err := app.OpenSession(ctx, os.Getenv)
 	if err != nil {
 		fmt.Println("error", err)
 		return 4
@@ -50,7 +50,7 @@ func trayProcess() int {
 	}
 	after, _ := time.ParseDuration(os.Getenv("TRAY_TEST_HOST_AFTER"))
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	err = app.Run(ctx, app.Config{Bus: bus, Words: words.For("en"), Companion: local, Windows: printer{}, Log: log, HostAfter: after})
+	err = app.Run(ctx, app.Config{Session: bus, Words: words.For("en"), Companion: local, Windows: printer{}, Log: log, HostAfter: after})
 	stop()
 	fmt.Println("end", err)
 	if werr := errors.Join(local.Wait(), bus.Close()); werr != nil {
@@ -168,6 +168,8 @@ type desktop struct {
 	dir   string
 	conn  *dbus.Conn
 	items chan string // unique names of registered items
+
+	session *app.Session
 }
 
 func newDesktop(t *testing.T) *desktop {
@@ -182,6 +184,10 @@ func newDesktop(t *testing.T) *desktop {
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	d.conn = conn
+	d.session, err = app.OpenSession(t.Context(), func(k string) string { return map[string]string{"DBUS_SESSION_BUS_ADDRESS": d.addr}[k] })
+	if err != nil {
+		t.Fatal(err)
+	}
 	return d
 }
 
@@ -486,11 +492,11 @@ func TestSecondStartRaisesTheFirst(t *testing.T) {
 	second := d.start()
 	second.says("end already running")
 	first.says("open uploads")
-	if err := app.Ask(d.conn, app.TrayName, app.TrayPath, app.Request{Token: "token-1"}); err != nil {
+	if err := d.session.Ask(app.TrayName, app.TrayPath, app.Request{Token: "token-1"}); err != nil {
 		t.Fatal(err)
 	}
 	first.says("open uploads token-1")
-	if err := app.Ask(d.conn, app.TrayName, app.TrayPath, app.Request{Action: app.ActionQuit}); err != nil {
+	if err := d.session.Ask(app.TrayName, app.TrayPath, app.Request{Action: app.ActionQuit}); err != nil {
 		t.Fatal(err)
 	}
 	first.ends()
@@ -539,7 +545,7 @@ func TestQuittingAndStoppingAskWhereThereIsAScreen(t *testing.T) {
 	tray.says("open quit")
 	m.click("Stop Holdfast")
 	tray.says("open stop")
-	if err := app.Ask(d.conn, app.TrayName, app.TrayPath, app.Request{Action: app.ActionQuitLater}); err != nil {
+	if err := d.session.Ask(app.TrayName, app.TrayPath, app.Request{Action: app.ActionQuitLater}); err != nil {
 		t.Fatal(err)
 	}
 	tray.ends() // no upload runs
@@ -554,7 +560,7 @@ func TestQuittingLaterWaitsForUploads(t *testing.T) {
 	tray := d.start()
 	m := d.menu()
 	m.until("Uploading 1 file", shows)
-	if err := app.Ask(d.conn, app.TrayName, app.TrayPath, app.Request{Action: app.ActionQuitLater}); err != nil {
+	if err := d.session.Ask(app.TrayName, app.TrayPath, app.Request{Action: app.ActionQuitLater}); err != nil {
 		t.Fatal(err)
 	}
 	m.until("Quits after the running uploads.", shows)
@@ -579,7 +585,7 @@ func TestWithoutABusItSaysSo(t *testing.T) {
 		"an address that is not one":  {"DBUS_SESSION_BUS_ADDRESS": "nonsense"},
 		"a folder that does not even": {"XDG_RUNTIME_DIR": "/nonexistent"},
 	} {
-		_, err := app.Bus(t.Context(), func(k string) string { return env[k] })
+		_, err := app.OpenSession(t.Context(), func(k string) string { return env[k] })
 		if !errors.Is(err, app.ErrNoBus) {
 			t.Errorf("%s: %v", name, err)
 		}

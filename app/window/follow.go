@@ -5,15 +5,14 @@ import (
 	"fmt"
 	"time"
 
-	"fyne.io/fyne/v2"
-
 	"holdfast/app/control"
 )
 
 // Times of the follower.
 const (
-	redial    = time.Second            // between looks for a companion
-	drawEvery = 200 * time.Millisecond // no faster, however many events come
+	redial     = time.Second            // between looks for a companion
+	panelEvery = 5 * time.Second        // between looks for a panel that starts late
+	drawEvery  = 200 * time.Millisecond // no faster, however many events come
 )
 
 // follow keeps the model up to date with the companion until ctx ends. The model is touched only on Fyne's goroutine.
@@ -25,7 +24,7 @@ func (d *desk) follow(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case name := <-d.Raise:
-			fyne.Do(func() { d.raise(name) })
+			d.later(func() { d.raise(name) })
 			continue
 		case <-first.C:
 			first.Reset(redial)
@@ -40,7 +39,7 @@ func (d *desk) follow(ctx context.Context) {
 			return
 		}
 		d.Log.Debug("no companion", "err", err)
-		fyne.Do(func() {
+		d.later(func() {
 			d.noTray, d.client = noTray, nil
 			d.model.Gone()
 			d.draw()
@@ -64,7 +63,7 @@ func (d *desk) attend(ctx context.Context, client control.Client, noTray bool) e
 	if err != nil {
 		return fmt.Errorf("ask the companion for its uploads: %w", err)
 	}
-	fyne.DoAndWait(func() {
+	d.now(func() {
 		d.noTray, d.client = noTray, client
 		d.take(control.Event{Kind: "state", JSON: state})
 		if err := d.model.List(list, time.Now()); err != nil {
@@ -72,6 +71,11 @@ func (d *desk) attend(ctx context.Context, client control.Client, noTray bool) e
 		}
 		d.draw()
 	})
+	panel := time.NewTicker(panelEvery)
+	defer panel.Stop()
+	if !noTray {
+		panel.Stop()
+	}
 	var pending []control.Event
 	tick := time.NewTimer(drawEvery)
 	tick.Stop()
@@ -81,7 +85,12 @@ func (d *desk) attend(ctx context.Context, client control.Client, noTray bool) e
 		case <-ctx.Done():
 			return ctx.Err()
 		case name := <-d.Raise:
-			fyne.Do(func() { d.raise(name) })
+			d.later(func() { d.raise(name) })
+		case <-panel.C:
+			if !d.NoTray() {
+				panel.Stop()
+				d.later(func() { d.noTray = false; d.draw() })
+			}
 		case e, ok := <-events:
 			if !ok {
 				return nil
@@ -92,7 +101,7 @@ func (d *desk) attend(ctx context.Context, client control.Client, noTray bool) e
 		case <-tick.C:
 			batch := pending
 			pending = nil
-			fyne.Do(func() {
+			d.later(func() {
 				for _, e := range batch {
 					d.take(e)
 				}

@@ -58,6 +58,9 @@ type desk struct {
 	ask     map[string]*question
 	noTray  bool
 	clicks  sync.WaitGroup
+
+	// Both run something on the window's goroutine; now waits for it. The test driver has no such goroutine.
+	later, now func(func())
 }
 
 // Run opens the window with that name and returns when the last window is closed or ctx ends.
@@ -69,7 +72,7 @@ func Run(ctx context.Context, a fyne.App, c Config, name string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	a.Settings().SetTheme(Look())
-	d := &desk{Config: c, app: a, ctx: ctx, model: NewModel(), open: map[string]fyne.Window{}, ask: map[string]*question{}}
+	d := &desk{Config: c, app: a, ctx: ctx, model: NewModel(), open: map[string]fyne.Window{}, ask: map[string]*question{}, later: fyne.Do, now: fyne.DoAndWait}
 	d.raise(name)
 	done := make(chan struct{})
 	a.Lifecycle().SetOnStarted(func() {
@@ -188,7 +191,7 @@ func (d *desk) say(s string) {
 	}
 	d.uploads.say(s)
 	time.AfterFunc(8*time.Second, func() {
-		fyne.Do(func() {
+		d.later(func() {
 			if d.uploads.footer.Text == s {
 				d.uploads.say("")
 			}
@@ -219,7 +222,7 @@ func (d *desk) beside(f func(context.Context) error, then func()) {
 			return
 		case err == nil:
 			if then != nil {
-				fyne.Do(then)
+				d.later(then)
 			}
 			return
 		}
@@ -228,7 +231,7 @@ func (d *desk) beside(f func(context.Context) error, then func()) {
 		if errors.Is(err, context.DeadlineExceeded) {
 			text = d.Words.Tray.Window.Unanswered
 		}
-		fyne.Do(func() { d.say(text) })
+		d.later(func() { d.say(text) })
 	})
 }
 

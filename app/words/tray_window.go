@@ -17,7 +17,6 @@ type Window struct {
 	CopyOf     string // %s file: what a copy button copies, for the hint below the list
 	Running    string // heading of the running uploads in a question
 	Stop       string // buttons of the questions
-	StopNow    string
 	QuitLater  string
 	QuitNow    string
 	Keep       string
@@ -39,7 +38,6 @@ func windowEnglish() Window {
 		CopyOf:     "The link of %s is in the clipboard.",
 		Running:    "Running now",
 		Stop:       "Stop Holdfast",
-		StopNow:    "Stop Holdfast now",
 		QuitLater:  "Quit after uploads",
 		QuitNow:    "Quit now",
 		Keep:       "Keep running",
@@ -62,7 +60,6 @@ func windowGerman() Window {
 		CopyOf:     "Der Link zu %s ist in der Zwischenablage.",
 		Running:    "Läuft gerade",
 		Stop:       "Holdfast beenden",
-		StopNow:    "Holdfast jetzt beenden",
 		QuitLater:  "Nach den Uploads beenden",
 		QuitNow:    "Jetzt beenden",
 		Keep:       "Weiterlaufen lassen",

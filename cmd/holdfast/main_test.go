@@ -233,12 +233,12 @@ func TestWindowIsOnePerSessionAndRemembersItsSize(t *testing.T) {
 		t.Fatal("the second call ended the first")
 	default:
 	}
-	conn, err := dbus.Connect(addr)
+	session, err := app.OpenSession(t.Context(), func(k string) string { return map[string]string{"DBUS_SESSION_BUS_ADDRESS": addr}[k] })
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = conn.Close() }()
-	if err := app.Ask(conn, app.WindowName, app.WindowPath, app.Request{Action: "uploads", Token: "t"}); err != nil {
+	defer func() { _ = session.Close() }()
+	if err := session.Ask(app.WindowName, app.WindowPath, app.Request{Action: "uploads", Token: "t"}); err != nil {
 		t.Errorf("raise the window: %v", err)
 	}
 	window := strings.Fields(id.String())[0]

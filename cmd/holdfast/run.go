@@ -98,7 +98,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 
 // tray shows the icon until a person quits it.
 func (s session) tray(ctx context.Context) error {
-	bus, err := app.Bus(ctx, s.getenv)
+	bus, err := app.OpenSession(ctx, s.getenv)
 	if errors.Is(err, app.ErrNoBus) {
 		s.log.Info("no session bus", "err", err)
 		return errPlace{s.words.Tray.NoBus}
@@ -113,7 +113,7 @@ func (s session) tray(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = app.Run(ctx, app.Config{Bus: bus, Words: s.words, Companion: local, Windows: newOpener(s.getenv), Log: s.log})
+	err = app.Run(ctx, app.Config{Session: bus, Token: token(s.getenv), Words: s.words, Companion: local, Windows: newOpener(s.getenv), Log: s.log})
 	cancel() // a companion inside ends with the tray: uploads get their time, then stay resumable
 	if werr := local.Wait(); werr != nil && err == nil {
 		err = fmt.Errorf("companion: %w", werr)

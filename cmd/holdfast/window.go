@@ -9,7 +9,6 @@ import (
 
 	"fyne.io/fyne/v2"
 	fyneapp "fyne.io/fyne/v2/app"
-	"github.com/godbus/dbus/v5"
 
 	"holdfast"
 	"holdfast/app"
@@ -23,12 +22,12 @@ func (s session) window(ctx context.Context, name string) error {
 		return errPlace{s.words.Tray.NoDisplay}
 	}
 	raise := make(chan string, 8)
-	bus, err := app.Bus(ctx, s.getenv)
+	bus, err := app.OpenSession(ctx, s.getenv)
 	switch {
 	case err == nil:
 		defer func() { _ = bus.Close() }() // nothing of ours is on the way
 		requests := make(chan app.Request, 8)
-		err := app.Own(bus, app.WindowName, app.WindowPath, requests, app.Request{Action: name, Token: token(s.getenv)})
+		err := bus.Own(app.WindowName, app.WindowPath, requests, app.Request{Action: name, Token: token(s.getenv)})
 		if errors.Is(err, app.ErrRunning) {
 			return nil // it has come to the front
 		}
@@ -63,7 +62,7 @@ func (s session) window(ctx context.Context, name string) error {
 		Dial:   local.Dial,
 		Start:  func(ctx context.Context) error { return s.startCompanion(ctx, bus, local) },
 		Quit:   func(later bool) error { return quitTray(bus, later) },
-		NoTray: func() bool { return bus == nil || !app.HasTray(bus) },
+		NoTray: func() bool { return bus == nil || !bus.HasTray() },
 	}, name)
 }
 
@@ -96,7 +95,7 @@ func pass(ctx context.Context, requests <-chan app.Request, raise chan<- string)
 }
 
 // startCompanion starts one from a window: as a unit, else by the tray, which can have it inside.
-func (s session) startCompanion(ctx context.Context, bus *dbus.Conn, local *app.Local) error {
+func (s session) startCompanion(ctx context.Context, bus *app.Session, local *app.Local) error {
 	err := local.Start(ctx)
 	if err == nil {
 		return nil
@@ -104,13 +103,13 @@ func (s session) startCompanion(ctx context.Context, bus *dbus.Conn, local *app.
 	if bus == nil {
 		return errors.New(s.words.Tray.NoBus)
 	}
-	if app.Ask(bus, app.TrayName, app.TrayPath, app.Request{Action: app.ActionStart}) == nil {
+	if bus.Ask(app.TrayName, app.TrayPath, app.Request{Action: app.ActionStart}) == nil {
 		return nil
 	}
 	return newOpener(s.getenv).start("")
 }
 
-func quitTray(bus *dbus.Conn, later bool) error {
+func quitTray(bus *app.Session, later bool) error {
 	if bus == nil {
 		return errors.New("there is no session bus")
 	}
@@ -118,7 +117,7 @@ func quitTray(bus *dbus.Conn, later bool) error {
 	if later {
 		action = app.ActionQuitLater
 	}
-	return app.Ask(bus, app.TrayName, app.TrayPath, app.Request{Action: action})
+	return bus.Ask(app.TrayName, app.TrayPath, app.Request{Action: action})
 }
 
 // opener starts this program again, for a window or for the tray.
