@@ -35,6 +35,9 @@ type Config struct {
 // pace is the shortest time between two OnState calls. Views draw no faster than that.
 const pace = 250 * time.Millisecond
 
+// patience is how long uploads are kept waiting for the network before they are tried all the same.
+const patience = 30 * time.Second
+
 // Agent is the one place that decides. Make it with New, run it with Run.
 type Agent struct {
 	c    Config
@@ -131,9 +134,11 @@ func (a *Agent) Run(ctx context.Context) error {
 		due     bool      // something changed since
 		publish = newAlarm()
 		pause   = newAlarm()
+		retry   = newAlarm()
 	)
 	defer publish.stop()
 	defer pause.stop()
+	defer retry.stop()
 	defer a.end()
 	for {
 		var batch []told
@@ -145,6 +150,9 @@ func (a *Agent) Run(ctx context.Context) error {
 		case <-publish.C():
 		case <-pause.C():
 			batch = []told{{event: Elapsed{}}}
+		case <-retry.C():
+			retry.stop()
+			batch = []told{{event: StillOffline{}}}
 		}
 		for _, t := range batch {
 			m = a.step(m, t)
@@ -154,6 +162,11 @@ func (a *Agent) Run(ctx context.Context) error {
 		if m.paused && !m.pausedUntil.IsZero() {
 			// A clock that stands still while the machine sleeps would end the pause late: look once a minute.
 			pause.set(min(time.Until(m.pausedUntil), time.Minute))
+		}
+		if held := m.held(); !held {
+			retry.stop()
+		} else if !retry.isSet() {
+			retry.set(patience)
 		}
 		if ctx.Err() != nil {
 			return nil
@@ -229,6 +242,8 @@ func (a *Agent) end() {
 type alarm struct{ t *time.Timer }
 
 func newAlarm() *alarm { return &alarm{} }
+
+func (a *alarm) isSet() bool { return a.t != nil }
 
 func (a *alarm) C() <-chan time.Time {
 	if a.t == nil {

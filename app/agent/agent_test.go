@@ -143,6 +143,26 @@ func TestAPauseEndsAtItsTime(t *testing.T) {
 	})
 }
 
+func TestAnUploadThatWaitsForTheNetworkIsTriedNowAndThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &outside{}
+		a, end := begin(t, o)
+		defer end()
+		a.Tell(change(home, none))
+		a.Tell(upload("a", "waiting"))
+		time.Sleep(95 * time.Second)
+		if d := cmp.Diff([]string{"offline", "refresh", "refresh", "refresh"}, o.calls()); d != "" {
+			t.Error(d)
+		}
+		a.Tell(change(none, home))
+		a.Tell(upload("a", "done"))
+		time.Sleep(time.Hour)
+		if d := cmp.Diff([]string{"offline", "refresh", "refresh", "refresh", "online", "refresh", "keep a"}, o.calls()); d != "" {
+			t.Error(d)
+		}
+	})
+}
+
 func TestEventsBeforeTheEndAreTakenIn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := &outside{}

@@ -53,6 +53,10 @@ type ResumeAsked struct{}
 // Elapsed says only that time has passed.
 type Elapsed struct{}
 
+// StillOffline comes every half minute while uploads wait for the network. A server may be in reach although the
+// machine has no way to everywhere: on the same cable, or on the machine itself.
+type StillOffline struct{}
+
 func (NetworkChanged) event()  {}
 func (UploadChanged) event()   {}
 func (ClientsFound) event()    {}
@@ -66,6 +70,7 @@ func (AutoFixSet) event()      {}
 func (PauseAsked) event()      {}
 func (ResumeAsked) event()     {}
 func (Elapsed) event()         {}
+func (StillOffline) event()    {}
 
 // Effect is something to do because of an Event.
 type Effect interface{ effect() }

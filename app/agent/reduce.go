@@ -93,6 +93,10 @@ func reduce(m model, e Event, now time.Time) (model, []Effect) {
 	case ResumeAsked:
 		m.paused, m.pausedUntil = false, time.Time{}
 	case Elapsed:
+	case StillOffline:
+		if m.held() {
+			out = append(out, RefreshRelay{})
+		}
 	}
 	// The relay is only kept waiting for the network while somebody will tell it to go on.
 	if want := m.online() || !m.acting(); want != m.mayGoOn {
@@ -111,6 +115,19 @@ func resumeEffects(m model) []Effect {
 		return []Effect{RefreshRelay{}}
 	}
 	return nil
+}
+
+// held says whether an upload waits for a word of ours.
+func (m model) held() bool {
+	if m.mayGoOn {
+		return false
+	}
+	for _, u := range m.uploads {
+		if u.State == "waiting" {
+			return true
+		}
+	}
+	return false
 }
 
 func (m model) online() bool { return m.net.Online && !m.net.Portal }

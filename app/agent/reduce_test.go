@@ -79,6 +79,9 @@ func TestReduce(t *testing.T) {
 		{"behind a portal uploads wait and the person is told",
 			[]Event{change(home, inn)}, []string{"online=false"}, Attention, []string{"portal Inn"}},
 		{"after signing in they go on", []Event{change(home, inn), change(inn, home)}, []string{"online=false", "online=true", "refresh"}, Ready, nil},
+		{"offline for long, uploads are tried all the same",
+			[]Event{upload("a", "waiting"), change(home, none), StillOffline{}}, []string{"online=false", "refresh"}, Waiting, []string{"offline"}},
+		{"offline without uploads nothing is tried", []Event{change(home, none), StillOffline{}}, []string{"online=false"}, Waiting, []string{"offline"}},
 		{"without a watcher uploads are not held back", []Event{change(home, unknown)}, []string{"refresh"}, Ready, []string{"network-blind"}},
 
 		{"with auto-fix off nothing is done by itself", []Event{off, change(home, wired)}, nil, Ready, nil},

@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"holdfast/app/words"
-	"holdfast/cmd/lab"
 )
 
 func env(pairs map[string]string) func(string) string {
@@ -200,7 +199,10 @@ func TestRouted(t *testing.T) {
 }
 
 func TestUnreachableClientIsSeen(t *testing.T) {
-	sleep := lab.Need(t, "sleep", "coreutils")
+	sleep, err := exec.LookPath("sleep")
+	if err != nil {
+		t.Fatal(err)
+	}
 	fake := filepath.Join(t.TempDir(), "gajim")
 	raw, err := os.ReadFile(sleep)
 	if err != nil {

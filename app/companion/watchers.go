@@ -12,11 +12,15 @@ import (
 	"holdfast/app/control"
 	"holdfast/detect/client/desktop"
 	"holdfast/detect/network"
+	"holdfast/detect/network/netlink"
 	"holdfast/detect/network/nm"
 )
 
 // tryAgain is the pause before something that was not there is looked for again.
 const tryAgain = 30 * time.Second
+
+// managerLook is the pause between looks for a NetworkManager that was not there. It is usually started before us.
+const managerLook = 2 * time.Minute
 
 // pause waits; false: ctx ended.
 func pause(ctx context.Context, d time.Duration, kick <-chan struct{}) bool {
@@ -31,28 +35,61 @@ func pause(ctx context.Context, d time.Duration, kick <-chan struct{}) bool {
 	return true
 }
 
-// watchNetwork tells the agent of network changes. Without a source it says so, and looks again from time to time.
+// watchNetwork tells the agent of network changes: NetworkManager's, and the kernel's where there is none or it is
+// stopped. Without either it says so, and looks again from time to time.
 func (c *companion) watchNetwork(ctx context.Context, o Options) error {
+	bus := nm.Options{Address: o.Getenv("DBUS_SYSTEM_BUS_ADDRESS"), Log: c.log}
 	for ctx.Err() == nil {
 		var sources []network.Source
-		source, err := nm.Open(ctx, nm.Options{Address: o.Getenv("DBUS_SYSTEM_BUS_ADDRESS"), Log: c.log})
+		manager, err := nm.Open(ctx, bus)
 		if err == nil {
-			sources = append(sources, source)
+			sources = append(sources, manager)
 		}
-		if len(sources) > 0 {
-			err = network.Watch(ctx, network.First(sources...), func(e network.Event) {
-				c.log.Info("network", "change", e.Change.String(), "material", e.Change.Material)
-				c.agent.Tell(agent.NetworkChanged{Event: e})
-			})
+		routes, rerr := netlink.Open()
+		if rerr == nil {
+			sources = append(sources, routes)
+		}
+		if err = errors.Join(err, rerr); len(sources) > 0 {
+			err = c.watchSources(ctx, sources, bus, manager == nil)
 		}
 		if ctx.Err() != nil {
 			return nil
 		}
-		c.agent.Tell(agent.Raised{Issue: agent.Issue{Code: agent.NetworkBlind}})
-		c.log.Info("network changes cannot be seen", "error", err)
-		pause(ctx, tryAgain, nil)
+		if err != nil {
+			c.agent.Tell(agent.Raised{Issue: agent.Issue{Code: agent.NetworkBlind}})
+			c.log.Info("network changes cannot be seen", "error", err)
+			pause(ctx, tryAgain, nil)
+		}
 	}
 	return nil
+}
+
+// watchSources watches until ctx ends or a source fails. Without NetworkManager it also returns, without an error,
+// when there is one now.
+func (c *companion) watchSources(ctx context.Context, sources []network.Source, bus nm.Options, without bool) error {
+	g, gctx := errgroup.WithContext(ctx)
+	wctx, stop := context.WithCancel(gctx)
+	defer stop()
+	g.Go(func() error {
+		defer stop()
+		return network.Watch(wctx, network.First(sources...), func(e network.Event) {
+			c.log.Info("network", "change", e.Change.String(), "material", e.Change.Material)
+			c.agent.Tell(agent.NetworkChanged{Event: e})
+		})
+	})
+	if without {
+		c.log.Info("no NetworkManager: the kernel's routes are watched")
+		g.Go(func() error {
+			for pause(wctx, managerLook, nil) {
+				if m, err := nm.Open(wctx, bus); err == nil {
+					stop()
+					return m.Close()
+				}
+			}
+			return nil
+		})
+	}
+	return g.Wait()
 }
 
 // watchClients tells the agent which clients are installed and how they run.

@@ -198,7 +198,7 @@ func TestWrap(t *testing.T) {
 }
 
 func TestBuildsWithoutCgo(t *testing.T) {
-	cmd := exec.Command(lab.Need(t, "go", "golang"), "build", "-o", filepath.Join(t.TempDir(), "holdfastctl"), ".")
+	cmd := exec.Command("go", "build", "-o", filepath.Join(t.TempDir(), "holdfastctl"), ".")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
