@@ -283,7 +283,7 @@ func checkSpace(r *report, c *config) {
 		r.fail("disk", "%s: %v", dir, err)
 		return
 	}
-	free := size(uint64(st.Bavail) * uint64(st.Bsize) >> 20 << 20)
+	free := size(st.Bavail * uint64(st.Bsize) >> 20 << 20)
 	if free <= c.Limits.MinFree {
 		r.fail("disk", "%s has %s free, and limits.min_free keeps %s: every upload would be refused with 507", dir, free, c.Limits.MinFree)
 		return

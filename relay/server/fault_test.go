@@ -19,7 +19,7 @@ import (
 // brokenStore fails where it is told to.
 type brokenStore struct {
 	server.Store
-	create, open, write, publish error
+	create, open, publish error
 }
 
 func (b *brokenStore) Create(ctx context.Context, path string, size int64, m store.Meta) (store.Upload, error) {

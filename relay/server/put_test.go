@@ -380,37 +380,6 @@ func TestADigestIsCheckedAndHandedOut(t *testing.T) {
 	}
 }
 
-func TestMemoryStaysFlat(t *testing.T) {
-	if testing.Short() {
-		t.Skip("long")
-	}
-	l := newLab(t)
-	const n, size = 16, 8 << 20
-	var wg sync.WaitGroup
-	for i := range n {
-		sl := l.sign(token.V2, fmt.Sprintf("flat/%d", i), size)
-		wg.Go(func() {
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, sl.url, io.LimitReader(zeros{}, size))
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			req.ContentLength = size
-			req.Header.Set("Content-Type", "text/plain")
-			resp, err := l.http.Do(req)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			_ = resp.Body.Close()
-			if resp.StatusCode != 201 {
-				t.Error(resp.Status)
-			}
-		})
-	}
-	wg.Wait()
-}
-
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
