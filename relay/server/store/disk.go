@@ -41,14 +41,15 @@ type Options struct {
 	MinFree uint64       // Create answers ErrFull when less would stay free
 	Attrs   Attributes   // nil: without extended attributes type, digest and end are not kept
 	Log     *slog.Logger // nil: no log
+	Hook    Hook         // for tests; nil: none
 }
 
 // Disk is a store in a folder.
 type Disk struct {
 	opt     Options
-	root    *os.Root
-	dot     *os.File // the store's folder, for syncing and statfs
-	lock    *os.File
+	root    *rootDir
+	dot     *handle // the store's folder, for syncing and statfs
+	lock    *handle
 	xattrs  bool // the file system keeps user extended attributes
 	minFree atomic.Uint64
 
@@ -58,6 +59,7 @@ type Disk struct {
 	fresh      map[string]entry // folders whose entry may not be on disk yet
 	freshCount uint64
 	publishing map[string]chan struct{} // closed when the publish of that path ends
+	doomed     map[string]bool          // files that may not survive a power cut and could not be taken back yet
 }
 
 // Open opens the store in dir, makes missing folders and removes what a dead process left. ErrInUse: another process has it.
@@ -74,9 +76,10 @@ func Open(dir string, opt Options) (*Disk, error) {
 	}
 	d := &Disk{
 		opt:        opt,
-		root:       root,
+		root:       &rootDir{Root: root, hook: opt.Hook},
 		fresh:      make(map[string]entry),
 		publishing: make(map[string]chan struct{}),
+		doomed:     make(map[string]bool),
 	}
 	d.minFree.Store(opt.MinFree)
 	if err := d.start(dir); err != nil {
@@ -171,8 +174,12 @@ func (d *Disk) SetMinFree(bytes uint64) { d.minFree.Store(bytes) }
 
 // Close ends the use of the store. Every Upload must have ended before; Files stay readable.
 func (d *Disk) Close() error {
-	_, err := d.lock.WriteAt([]byte(cleanMark), 0)
-	if err != nil {
+	d.mu.Lock()
+	clean := len(d.doomed) == 0
+	d.mu.Unlock()
+	if !clean {
+		d.opt.Log.Warn("store not marked as clean", "error", "a file could not be taken back")
+	} else if _, err := d.lock.WriteAt([]byte(cleanMark), 0); err != nil {
 		// The next start syncs the file system instead, so nothing is lost.
 		d.opt.Log.Warn("store not marked as clean", "error", err)
 	}
@@ -186,7 +193,7 @@ func (d *Disk) release() error {
 			errs = append(errs, t.close())
 		}
 	}
-	for _, f := range []*os.File{d.dot, d.lock} {
+	for _, f := range []*handle{d.dot, d.lock} {
 		if f != nil {
 			errs = append(errs, f.Close())
 		}

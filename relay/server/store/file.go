@@ -28,7 +28,9 @@ func (d *Disk) Open(path string) (File, error) {
 	if !valid(path) {
 		return nil, missing("open", path)
 	}
-	d.awaitPublish(path)
+	if err := d.awaitPublish(path); err != nil {
+		return nil, err
+	}
 	was, err := d.find("open", path)
 	if err != nil {
 		return nil, err
@@ -48,7 +50,7 @@ func (d *Disk) Open(path string) (File, error) {
 	if !os.SameFile(was, fi) {
 		return nil, errors.Join(missing("open", path), f.Close())
 	}
-	return &file{File: f, d: d, path: path, etag: etag(fi)}, nil
+	return &file{File: f.File, d: d, path: path, etag: etag(fi)}, nil
 }
 
 // OSFile implements Plain.
@@ -139,13 +141,50 @@ func (d *Disk) holdPath(path string) (done func()) {
 }
 
 // awaitPublish waits for a publish of path that is under way: until it ends, the file may not survive a power cut.
-func (d *Disk) awaitPublish(path string) {
+func (d *Disk) awaitPublish(path string) error {
 	d.mu.Lock()
 	other, busy := d.publishing[path]
+	doomed := d.doomed[path]
 	d.mu.Unlock()
 	if busy {
 		<-other
+		return d.awaitPublish(path)
 	}
+	if doomed {
+		defer d.holdPath(path)()
+		return d.settleDoomed(path)
+	}
+	return nil
+}
+
+// takeBack removes a file that was published and may not survive a power cut. If that fails, it is doomed: nobody gets to see it,
+// and the next who asks for it tries again. The caller holds the path.
+func (d *Disk) takeBack(path string) error {
+	err := d.root.Remove(path)
+	if err != nil && !gone(err) {
+		d.mu.Lock()
+		d.doomed[path] = true
+		d.mu.Unlock()
+		return explain("take back a file", err)
+	}
+	return nil
+}
+
+// settleDoomed removes a doomed file. The caller holds the path.
+func (d *Disk) settleDoomed(path string) error {
+	d.mu.Lock()
+	doomed := d.doomed[path]
+	d.mu.Unlock()
+	if !doomed {
+		return nil
+	}
+	if err := d.takeBack(path); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	delete(d.doomed, path)
+	d.mu.Unlock()
+	return nil
 }
 
 // Walk calls fn for every file that was published at since or later, in no order; an error of fn ends it. It goes by the later

@@ -166,7 +166,7 @@ type part struct {
 	name   string
 	facts  []byte
 
-	file    *os.File // nil: the part is done, or lost
+	file    *handle // nil: the part is done, or lost
 	size    int64
 	state   *stateFile
 	entries bool // in the folder, of both files, are on disk

@@ -39,7 +39,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // stateFile is the state of a part, open for writing.
 type stateFile struct {
-	file   *os.File
+	file   *handle
 	facts  []byte
 	offset int64
 	phase  phase
@@ -90,7 +90,7 @@ func (s *stateFile) save(offset int64, ph phase, durable bool) error {
 	if !durable {
 		return nil
 	}
-	return withFD(s.file, unix.Fdatasync)
+	return s.file.Datasync()
 }
 
 func appendMark(b []byte, number uint64, offset int64, ph phase) []byte {

@@ -80,7 +80,7 @@ func gone(err error) bool {
 
 // makeFolder makes the folder dir and those above it where they are missing, and opens it.
 // fs.ErrExist: something else is in the place of one of them. fs.ErrNotExist: one was removed at the same time.
-func (d *Disk) makeFolder(dir string) (*os.File, error) {
+func (d *Disk) makeFolder(dir string) (*handle, error) {
 	for p := range prefixes(dir) {
 		err := d.makeOne(p)
 		if err == nil {
@@ -137,13 +137,13 @@ func (d *Disk) settleLocked(dir string, made uint64) {
 	}
 }
 
-func (d *Disk) openFolder(dir string) (*os.File, error) {
+func (d *Disk) openFolder(dir string) (*handle, error) {
 	return d.root.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
 }
 
 // syncFolders puts on disk the entry of a file in dir, open as f, and the entries of all folders down to it that
 // somebody made and nobody has synced yet.
-func (d *Disk) syncFolders(dir string, f *os.File) error {
+func (d *Disk) syncFolders(dir string, f *handle) error {
 	if err := f.Sync(); err != nil {
 		return err
 	}

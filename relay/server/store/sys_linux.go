@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -23,7 +25,7 @@ const (
 const maxType = 512
 
 // withFD runs fn with the descriptor of f, and again when a signal came in between.
-func withFD(f *os.File, fn func(fd int) error) error {
+func withFD(f syscall.Conn, fn func(fd int) error) error {
 	c, err := f.SyscallConn()
 	if err != nil {
 		return err
@@ -42,22 +44,27 @@ func withFD(f *os.File, fn func(fd int) error) error {
 	return result
 }
 
-func flock(f *os.File) error {
+func flock(f *handle) error {
 	return withFD(f, func(fd int) error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) })
 }
 
-func syncFS(f *os.File) error { return withFD(f, unix.Syncfs) }
+func syncFS(f *handle) error {
+	return f.do(Step{Op: "sync"}, func() error { return withFD(f, unix.Syncfs) })
+}
 
 // startWriteBack asks for a part of f to be put on disk without waiting for it. It is a hint: the sync tells what went wrong.
-func startWriteBack(f *os.File, from, n int64) {
+func startWriteBack(f *handle, from, n int64) {
 	_ = withFD(f, func(fd int) error { return unix.SyncFileRange(fd, from, n, unix.SYNC_FILE_RANGE_WRITE) })
 }
 
 // freeBytes returns what a process without privileges can still write. A file system that does not count (ramfs, some FUSE ones)
 // has always room.
-func freeBytes(f *os.File) (uint64, error) {
+func freeBytes(f *handle) (uint64, error) {
 	var st unix.Statfs_t
-	if err := withFD(f, func(fd int) error { return unix.Fstatfs(fd, &st) }); err != nil {
+	err := f.do(Step{Op: "statfs"}, func() error {
+		return withFD(f, func(fd int) error { return unix.Fstatfs(fd, &st) })
+	})
+	if err != nil {
 		return 0, err
 	}
 	if st.Blocks == 0 {
@@ -68,23 +75,39 @@ func freeBytes(f *os.File) (uint64, error) {
 
 // moveExclusive moves a file between two folders unless the target exists. Where the file system cannot do that in one step,
 // the file gets its second name, which is exclusive too, and loses its first.
-func moveExclusive(from *os.File, oldName string, to *os.File, newName string) error {
-	return withFD(from, func(fromFD int) error {
-		return withFD(to, func(toFD int) error {
-			err := unix.Renameat2(fromFD, oldName, toFD, newName, unix.RENAME_NOREPLACE)
-			if !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOSYS) {
-				return err
-			}
-			return linkExclusive(fromFD, oldName, toFD, newName)
-		})
+func moveExclusive(from *handle, oldName string, to *handle, newName string) error {
+	err := from.names("rename", oldName, to, newName, func(fromFD, toFD int) error {
+		return unix.Renameat2(fromFD, oldName, toFD, newName, unix.RENAME_NOREPLACE)
+	})
+	if !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOSYS) {
+		return err
+	}
+	if err := linkExclusive(from, oldName, to, newName); err != nil {
+		return err
+	}
+	// The file is where it belongs. If its first name stays, that is a leftover, and the next start removes it.
+	_ = from.names("remove", oldName, from, "", func(fd, _ int) error { return unix.Unlinkat(fd, oldName, 0) })
+	return nil
+}
+
+// linkExclusive gives a file a second name unless the target exists.
+func linkExclusive(from *handle, oldName string, to *handle, newName string) error {
+	return from.names("link", oldName, to, newName, func(fromFD, toFD int) error {
+		return unix.Linkat(fromFD, oldName, toFD, newName, 0)
 	})
 }
 
-func linkExclusive(fromFD int, oldName string, toFD int, newName string) error {
-	if err := unix.Linkat(fromFD, oldName, toFD, newName, 0); err != nil {
-		return err
+// names runs a step on two names in two folders.
+func (h *handle) names(op, oldName string, to *handle, newName string, fn func(fromFD, toFD int) error) error {
+	do := func() error {
+		return withFD(h, func(fromFD int) error {
+			return withFD(to, func(toFD int) error { return fn(fromFD, toFD) })
+		})
 	}
-	return unix.Unlinkat(fromFD, oldName, 0)
+	if h.hook == nil {
+		return do()
+	}
+	return h.hook.Do(Step{Op: op, Path: path.Join(h.path, oldName), To: path.Join(to.path, newName)}, do)
 }
 
 func noAttributes(err error) bool {
@@ -92,7 +115,7 @@ func noAttributes(err error) bool {
 }
 
 // keepsAttributes asks for an attribute that nobody has: "no such attribute" means that there could be one.
-func keepsAttributes(f *os.File) (bool, error) {
+func keepsAttributes(f *handle) (bool, error) {
 	err := withFD(f, func(fd int) error {
 		_, err := unix.Fgetxattr(fd, attrType, nil)
 		return err
@@ -107,12 +130,15 @@ func keepsAttributes(f *os.File) (bool, error) {
 	}
 }
 
-func setAttribute(f *os.File, name, value string) error {
-	return withFD(f, func(fd int) error { return unix.Fsetxattr(fd, name, []byte(value), 0) })
+func setAttribute(f *handle, name, value string) error {
+	b := []byte(value)
+	return f.do(Step{Op: "attr", To: name, Data: b}, func() error {
+		return withFD(f, func(fd int) error { return unix.Fsetxattr(fd, name, b, 0) })
+	})
 }
 
 // setAttributes writes m to f. kept is false where the file system has no user extended attributes.
-func setAttributes(f *os.File, m Meta) (kept bool, err error) {
+func setAttributes(f *handle, m Meta) (kept bool, err error) {
 	for _, a := range [...]struct{ name, value string }{
 		{attrType, m.Type},
 		{attrDigest, hex.EncodeToString(m.Digest)},

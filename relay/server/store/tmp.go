@@ -12,8 +12,8 @@ import (
 
 // tmpFolder is .holdfast/tmp, open for as long as the store is, so that an upload costs no walk to it.
 type tmpFolder struct {
-	root *os.Root
-	dir  *os.File // the same folder, for moving files out of it
+	root *rootDir
+	dir  *handle // the same folder, for moving files out of it
 }
 
 // tmpAfter returns the folder for temporary files. If it is still bad, in which nothing can be made any more, it is made anew:
@@ -51,7 +51,7 @@ func (d *Disk) currentTmp() *tmpFolder {
 }
 
 // create makes a temporary file under a name that nobody has used before.
-func (t *tmpFolder) create() (*os.File, string, error) {
+func (t *tmpFolder) create() (*handle, string, error) {
 	name := rand.Text()
 	// Non-blocking means nothing to a plain file; it spares the calls with which os would find that out.
 	f, err := t.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL|unix.O_NONBLOCK, fileMode)

@@ -37,9 +37,9 @@ type upload struct {
 	n    int64 // bytes written
 	sent int64 // bytes that the kernel was asked to write back
 
-	file   *os.File // nil: sealed or ended
-	kept   bool     // the attributes are in the file system
-	failed error    // a write, sync or close went wrong: the file is not to be trusted
+	file   *handle // nil: sealed or ended
+	kept   bool    // the attributes are in the file system
+	failed error   // a write, sync or close went wrong: the file is not to be trusted
 }
 
 // Create begins an upload of size bytes to path. ErrFull: not enough room; fs.ErrExist: a folder is in the place of the file or
@@ -165,6 +165,9 @@ func (u *upload) Publish() error {
 		return err
 	}
 	defer u.d.holdPath(u.path)()
+	if err := u.d.settleDoomed(u.path); err != nil {
+		return err
+	}
 	if err := u.publish(); err != nil {
 		return err
 	}
@@ -229,7 +232,7 @@ func (u *upload) move(dir, base string) (err error) {
 	u.name = ""
 	if err := u.d.syncFolders(dir, folder); err != nil {
 		// Nobody has been told of the file, nobody could open it yet, and it may not survive: take it back.
-		return errors.Join(fmt.Errorf("sync folder: %w", err), u.d.root.Remove(u.path))
+		return errors.Join(fmt.Errorf("sync folder: %w", err), u.d.takeBack(u.path))
 	}
 	return nil
 }
