@@ -42,9 +42,9 @@ func follow(ctx context.Context, c Config, kick <-chan struct{}, out chan<- news
 			off.Problems = nil
 			err = attend(ctx, client, send)
 			if cerr := client.Close(); cerr != nil {
-				c.Log.Debug("close the connection to the companion", "err", cerr)
+				c.Log.Debug("close the connection to the companion", "error", cerr)
 			}
-			c.Log.Info("the companion has gone", "err", err)
+			c.Log.Info("the companion has gone", "error", err)
 		}
 		if !send(news{state: off}) {
 			return nil
@@ -52,7 +52,7 @@ func follow(ctx context.Context, c Config, kick <-chan struct{}, out chan<- news
 		if !started {
 			started = true
 			if err := c.Companion.Start(ctx); err != nil {
-				c.Log.Error("start the companion", "err", err)
+				c.Log.Error("start the companion", "error", err)
 				off.Problems = []agent.Problem{{Code: "not-started", Text: fmt.Sprintf(c.Words.Tray.Window.NoStart, err)}}
 			}
 			continue

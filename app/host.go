@@ -1,7 +1,6 @@
 package app
 
 import (
-	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -21,13 +20,15 @@ const (
 // Session is a connection of our own to the session bus.
 type Session struct{ conn *dbus.Conn }
 
-// OpenSession connects to the session bus; without one the error is ErrNoBus. The connection ends with ctx.
+// OpenSession connects to the session bus; without one the error is ErrNoBus. It lasts until Close, not until
+// some context ends: a tray that is told to stop must not take that for a bus that has gone.
+//
 // The library's shared connection is not used: every subscription there gets the signals of all others, and closing
 // it would break them.
 //
 // The address is looked up first, since the library starts a stray bus where there is none but dbus-launch is
 // installed (seen with godbus 5.2).
-func OpenSession(ctx context.Context, getenv func(string) string) (*Session, error) {
+func OpenSession(getenv func(string) string) (*Session, error) {
 	addr := getenv("DBUS_SESSION_BUS_ADDRESS")
 	if addr == "" || addr == "autolaunch:" {
 		path := filepath.Join(getenv("XDG_RUNTIME_DIR"), "bus")
@@ -36,7 +37,7 @@ func OpenSession(ctx context.Context, getenv func(string) string) (*Session, err
 		}
 		addr = "unix:path=" + path
 	}
-	conn, err := dbus.Connect(addr, dbus.WithContext(ctx), dbus.WithSignalHandler(dbus.NewSequentialSignalHandler()))
+	conn, err := dbus.Connect(addr, dbus.WithSignalHandler(dbus.NewSequentialSignalHandler()))
 	if err != nil {
 		return nil, errors.Join(ErrNoBus, err)
 	}

@@ -127,9 +127,6 @@ func (v *view) loop(ctx context.Context, t *tray) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-v.Session.Gone():
-			if ctx.Err() != nil { // it was closed with ctx
-				return context.Cause(ctx)
-			}
 			return errors.New("the session bus has gone, and with it the place of the tray icon")
 		case n := <-v.news:
 			v.client, v.state = n.client, n.state
@@ -149,9 +146,12 @@ func (v *view) loop(ctx context.Context, t *tray) error {
 		case <-v.noticeEnd:
 			v.facts.Notice = ""
 		case <-host.C:
-			if !v.Session.HasTray() {
-				v.Log.Info("no tray host, opening the window instead", "waited", v.HostAfter)
-				v.open("uploads", "")
+			if v.Session.HasTray() {
+				break
+			}
+			v.Log.Info("this desktop shows no tray icons", "waited", v.HostAfter)
+			if v.Windows.Possible() {
+				v.open("uploads", "") // it says what to do about it
 			}
 		}
 		if v.quitting && v.state.Uploads.Active+v.state.Uploads.Waiting == 0 {
@@ -243,7 +243,7 @@ func (v *view) start(ctx context.Context) error {
 
 func (v *view) open(name, token string) {
 	if err := v.Windows.Open(name, token); err != nil {
-		v.Log.Warn("open window", "window", name, "err", err)
+		v.Log.Warn("open window", "window", name, "error", err)
 		v.say(fmt.Sprintf(v.Words.Tray.Window.NoWindow, err))
 	}
 }
@@ -286,7 +286,7 @@ func (v *view) finished(r result) {
 		v.say(r.err.Error())
 	}
 	if r.err != nil {
-		v.Log.Warn("a click did not work", "item", string(r.key), "err", r.err)
+		v.Log.Warn("a click did not work", "item", string(r.key), "error", r.err)
 	}
 	if r.key == KeyStart {
 		select {

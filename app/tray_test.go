@@ -37,7 +37,7 @@ func trayProcess() int {
 	ctx, _ := signal.NotifyContext(context.Background(), syscall.SIGTERM) // until the process ends
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	bus, err := app.OpenSession(ctx, os.Getenv)
+	bus, err := app.OpenSession(os.Getenv)
 	if err != nil {
 		fmt.Println("error", err)
 		return 4
@@ -184,10 +184,11 @@ func newDesktop(t *testing.T) *desktop {
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	d.conn = conn
-	d.session, err = app.OpenSession(t.Context(), func(k string) string { return map[string]string{"DBUS_SESSION_BUS_ADDRESS": d.addr}[k] })
+	d.session, err = app.OpenSession(func(k string) string { return map[string]string{"DBUS_SESSION_BUS_ADDRESS": d.addr}[k] })
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = d.session.Close() })
 	return d
 }
 
@@ -585,7 +586,7 @@ func TestWithoutABusItSaysSo(t *testing.T) {
 		"an address that is not one":  {"DBUS_SESSION_BUS_ADDRESS": "nonsense"},
 		"a folder that does not even": {"XDG_RUNTIME_DIR": "/nonexistent"},
 	} {
-		_, err := app.OpenSession(t.Context(), func(k string) string { return env[k] })
+		_, err := app.OpenSession(func(k string) string { return env[k] })
 		if !errors.Is(err, app.ErrNoBus) {
 			t.Errorf("%s: %v", name, err)
 		}

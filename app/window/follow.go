@@ -38,7 +38,7 @@ func (d *desk) follow(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		d.Log.Debug("no companion", "err", err)
+		d.Log.Debug("no companion", "error", err)
 		d.later(func() {
 			d.noTray, d.client = noTray, nil
 			d.model.Gone()
@@ -67,7 +67,7 @@ func (d *desk) attend(ctx context.Context, client control.Client, noTray bool) e
 		d.noTray, d.client = noTray, client
 		d.take(control.Event{Kind: "state", JSON: state})
 		if err := d.model.List(list, time.Now()); err != nil {
-			d.Log.Warn("the companion said something unreadable", "err", err)
+			d.Log.Warn("the companion said something unreadable", "error", err)
 		}
 		d.draw()
 	})
@@ -113,6 +113,6 @@ func (d *desk) attend(ctx context.Context, client control.Client, noTray bool) e
 
 func (d *desk) take(e control.Event) {
 	if err := d.model.Take(e, time.Now()); err != nil {
-		d.Log.Warn("the companion said something unreadable", "err", err)
+		d.Log.Warn("the companion said something unreadable", "error", err)
 	}
 }

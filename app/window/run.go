@@ -226,7 +226,7 @@ func (d *desk) beside(f func(context.Context) error, then func()) {
 			}
 			return
 		}
-		d.Log.Warn("a click did not work", "err", err)
+		d.Log.Warn("a click did not work", "error", err)
 		text := err.Error()
 		if errors.Is(err, context.DeadlineExceeded) {
 			text = d.Words.Tray.Window.Unanswered

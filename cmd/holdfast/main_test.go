@@ -233,7 +233,7 @@ func TestWindowIsOnePerSessionAndRemembersItsSize(t *testing.T) {
 		t.Fatal("the second call ended the first")
 	default:
 	}
-	session, err := app.OpenSession(t.Context(), func(k string) string { return map[string]string{"DBUS_SESSION_BUS_ADDRESS": addr}[k] })
+	session, err := app.OpenSession(func(k string) string { return map[string]string{"DBUS_SESSION_BUS_ADDRESS": addr}[k] })
 	if err != nil {
 		t.Fatal(err)
 	}

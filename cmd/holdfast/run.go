@@ -98,9 +98,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 
 // tray shows the icon until a person quits it.
 func (s session) tray(ctx context.Context) error {
-	bus, err := app.OpenSession(ctx, s.getenv)
+	bus, err := app.OpenSession(s.getenv)
 	if errors.Is(err, app.ErrNoBus) {
-		s.log.Info("no session bus", "err", err)
+		s.log.Info("no session bus", "error", err)
 		return errPlace{s.words.Tray.NoBus}
 	}
 	if err != nil {

@@ -22,7 +22,7 @@ func (s session) window(ctx context.Context, name string) error {
 		return errPlace{s.words.Tray.NoDisplay}
 	}
 	raise := make(chan string, 8)
-	bus, err := app.OpenSession(ctx, s.getenv)
+	bus, err := app.OpenSession(s.getenv)
 	switch {
 	case err == nil:
 		defer func() { _ = bus.Close() }() // nothing of ours is on the way
