@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -23,10 +24,29 @@ type body struct {
 	begun bool
 	got   int // bytes since the deadline was set
 	err   error
+
+	mu      sync.Mutex // guards all below
+	ended   bool       // the connection may be on its way to the next request
+	stopped bool
 }
 
 func newBody(w http.ResponseWriter, r *http.Request, idle time.Duration) *body {
-	return &body{r: r.Body, ctl: http.NewResponseController(w), idle: idle}
+	return &body{r: r.Body, ctl: http.NewResponseController(w), idle: idle, ended: r.ContentLength == 0}
+}
+
+// stopAfter is how long a body that is stopped may go on: enough to take what the kernel has of it already, which spares
+// the client to send that again, and short enough for whoever waits.
+const stopAfter = 4 * time.Millisecond
+
+// stop makes Read end soon. Another goroutine may call it while the request lasts.
+func (b *body) stop() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ended {
+		return
+	}
+	b.stopped = true
+	_ = b.ctl.SetReadDeadline(time.Now().Add(stopAfter))
 }
 
 // Read is io.Reader. The first call sends 100 Continue to a client that asked for it.
@@ -44,7 +64,7 @@ func (b *body) Read(p []byte) (int, error) {
 	case err == nil:
 		return n, nil
 	case errors.Is(err, io.EOF):
-		b.deadline(time.Time{})
+		b.end()
 		return n, io.EOF
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		b.err = fmt.Errorf("%w: fewer than %d bytes in %s", ErrStalled, minProgress, b.idle)
@@ -55,15 +75,35 @@ func (b *body) Read(p []byte) (int, error) {
 }
 
 // deadline sets the read deadline; a handler called without a connection has none.
-func (b *body) deadline(t time.Time) { _ = b.ctl.SetReadDeadline(t) }
+func (b *body) deadline(t time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.stopped {
+		_ = b.ctl.SetReadDeadline(t)
+	}
+}
+
+// end notes that the body was read to its end.
+func (b *body) end() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ended = true
+	_ = b.ctl.SetReadDeadline(time.Time{})
+}
 
 // errCut is a body that the client, or the network, ended. Nobody hears the answer.
 var errCut = fmt.Errorf("%w: upload cut", ErrBadRequest)
 
-// declaredDigest returns the SHA-256 that the client sent of the file, or nil (RFC 9530 sections 2 and 3). For a body
-// without content coding both fields mean the same bytes.
-func declaredDigest(h http.Header) ([]byte, error) {
-	for _, name := range []string{"Repr-Digest", "Content-Digest"} {
+// The fields of RFC 9530 sections 2 and 3. For a body that is the whole file both mean the same bytes; for a part of it
+// only the former means the file.
+const (
+	reprDigest    = "Repr-Digest"
+	contentDigest = "Content-Digest"
+)
+
+// declaredDigest returns the SHA-256 that the client sent of the file in the first of the fields that has one, or nil.
+func declaredDigest(h http.Header, fields ...string) ([]byte, error) {
+	for _, name := range fields {
 		for _, item := range strings.Split(strings.Join(h.Values(name), ","), ",") {
 			v, ok := strings.CutPrefix(strings.TrimSpace(item), "sha-256=:")
 			if !ok {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"holdfast/relay/server/ledger"
+	"holdfast/relay/server/resume"
 	"holdfast/relay/server/store"
 	"holdfast/relay/token"
 )
@@ -38,6 +39,9 @@ var (
 	ErrStalled     = &Refusal{Code: "stalled", Status: http.StatusRequestTimeout, Sentence: "The upload stopped moving. Send the file again."}
 	ErrSlotUsed    = &Refusal{Code: "slot-used", Status: http.StatusConflict, Sentence: "This upload slot was used for another file already."}
 	ErrTokenUsed   = &Refusal{Code: "token-used", Status: http.StatusConflict, Sentence: "This upload token was used for another file already."}
+	ErrNoUpload    = &Refusal{Code: "no-upload", Status: http.StatusNotFound, Sentence: "There is no such upload. Start it again."}
+	ErrOtherUpload = &Refusal{Code: "other-upload", Status: http.StatusConflict, Sentence: "Another upload to this slot is under way."}
+	ErrOffset      = &Refusal{Code: "wrong-offset", Status: http.StatusConflict, Sentence: "The upload goes on from another place. Ask for it first."}
 	ErrNoLength    = &Refusal{Code: "length-required", Status: http.StatusLengthRequired, Sentence: "The upload does not say how long it is."}
 	ErrSize        = &Refusal{Code: "size-mismatch", Status: http.StatusRequestEntityTooLarge, Sentence: "The file is not as long as it was announced."}
 	ErrTooLarge    = &Refusal{Code: "too-large", Status: http.StatusRequestEntityTooLarge, Sentence: "The file is larger than this server allows."}
@@ -49,7 +53,7 @@ var (
 func Refusals() []Refusal {
 	all := []*Refusal{
 		ErrBadPath, ErrBadRequest, ErrDigest, ErrNoToken, ErrBadToken, ErrLate, ErrNotFound, ErrMethod, ErrStalled,
-		ErrSlotUsed, ErrTokenUsed, ErrNoLength, ErrSize, ErrTooLarge, ErrUnavailable, ErrFull,
+		ErrSlotUsed, ErrTokenUsed, ErrNoUpload, ErrOtherUpload, ErrOffset, ErrNoLength, ErrSize, ErrTooLarge, ErrUnavailable, ErrFull,
 	}
 	out := make([]Refusal, len(all))
 	for i, r := range all {
@@ -68,6 +72,8 @@ func Refusals() []Refusal {
 func refusalOf(err error) *Refusal {
 	var r *Refusal
 	switch {
+	case errors.Is(err, resume.ErrSuperseded): // whatever else ended the request
+		return ErrOffset
 	case errors.As(err, &r):
 		return r
 	case errors.Is(err, token.ErrMissing):
@@ -82,7 +88,13 @@ func refusalOf(err error) *Refusal {
 		return ErrBadPath
 	case errors.Is(err, ledger.ErrTokenUsed):
 		return ErrTokenUsed
-	case errors.Is(err, store.ErrFull):
+	case errors.Is(err, resume.ErrUnknown):
+		return ErrNoUpload
+	case errors.Is(err, resume.ErrExists), errors.Is(err, resume.ErrDiffers):
+		return ErrOtherUpload
+	case errors.Is(err, resume.ErrPastEnd):
+		return ErrBadRequest
+	case errors.Is(err, store.ErrFull), errors.Is(err, resume.ErrLimit):
 		return ErrFull
 	case errors.Is(err, fs.ErrExist):
 		return ErrSlotUsed

@@ -26,7 +26,7 @@ func (s *Server) info(w http.ResponseWriter, r *http.Request) error {
 		Version:   1,
 		API:       s.prefix + apiSegment,
 		MaxUpload: s.set.Load().MaxUpload,
-		Resume:    []string{},
+		Resume:    s.resumes(),
 		Resign:    []string{},
 		Now:       s.now().Unix(),
 	})
@@ -93,7 +93,7 @@ func (s *Server) MetricsHandler() http.Handler {
 			h = s.verbose
 		}
 		if err := h(w, r); err != nil {
-			refuse(w, r, err)
+			_ = refuse(w, r, err) // the answer is all there is to it
 		}
 	})
 	return mux

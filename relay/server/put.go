@@ -18,11 +18,7 @@ import (
 
 // put fills a slot.
 func (s *Server) put(w http.ResponseWriter, r *http.Request) error {
-	s.uploads.Add(1)
-	s.metrics.running.Inc()
-	defer s.uploads.Add(-1)
-	defer s.metrics.running.Dec()
-
+	defer s.counted()()
 	u, err := s.judge(w, r)
 	if err != nil {
 		return err
@@ -32,10 +28,44 @@ func (s *Server) put(w http.ResponseWriter, r *http.Request) error {
 		return u.explain(err)
 	}
 	s.remember(w, r, u, again)
+	s.created(w, u, again)
+	return nil
+}
+
+// counted counts a request that uploads, until what it returns is called.
+func (s *Server) counted() func() {
+	s.uploads.Add(1)
+	s.metrics.running.Inc()
+	return func() {
+		s.uploads.Add(-1)
+		s.metrics.running.Dec()
+	}
+}
+
+// created answers that the file is stored.
+func (s *Server) created(w http.ResponseWriter, u *upload, again bool) {
 	w.Header().Set("Content-Length", "0")
 	w.WriteHeader(http.StatusCreated)
 	s.stored(u, again)
-	return nil
+}
+
+// slot is a slot with its credential, wherever a request carries them.
+type slot struct {
+	path          string // below the prefix, decoded
+	fullPath      string // decoded
+	rawQuery      string
+	authorization string
+	size          int64 // declared; -1: not
+	mediaType     string
+}
+
+// slotOf is the slot that the URL of r names.
+func (s *Server) slotOf(r *http.Request, size int64, mediaType string) (slot, error) {
+	path, err := s.path(r)
+	if err != nil {
+		return slot{}, err
+	}
+	return slot{path, r.URL.Path, r.URL.RawQuery, r.Header.Get("Authorization"), size, mediaType}, nil
 }
 
 // upload is a PUT that was admitted.
@@ -51,67 +81,107 @@ type upload struct {
 // judge asks everything that can refuse a PUT without reading its body.
 func (s *Server) judge(w http.ResponseWriter, r *http.Request) (*upload, error) {
 	set := s.set.Load()
-	u := &upload{size: r.ContentLength, began: s.now()}
-	var err error
-	if u.path, err = s.path(r); err != nil {
+	u, err := s.verifyPut(set, r)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.allow(w, r, set, u); err != nil {
+		return nil, err
+	}
+	if u.meta.Digest, err = declaredDigest(r.Header, reprDigest, contentDigest); err != nil {
+		return nil, u.explain(err)
+	}
+	return u, nil
+}
+
+// verifyPut verifies the slot of a PUT that sends the whole file.
+func (s *Server) verifyPut(set *active, r *http.Request) (*upload, error) {
+	sl, err := s.slotOf(r, r.ContentLength, r.Header.Get("Content-Type"))
+	if err != nil {
 		return nil, err
 	}
 	if r.ContentLength < 0 {
 		return nil, ErrNoLength
 	}
 	if r.Header.Get("Content-Range") != "" { // RFC 9110 section 14.5: a part must not become the whole
+		u := &upload{path: sl.path, size: sl.size}
 		return nil, u.explain(fmt.Errorf("%w: content-range in a put", ErrBadRequest))
 	}
+	return s.verify(set, sl)
+}
+
+// verify checks the credential of a slot, not its time.
+func (s *Server) verify(set *active, sl slot) (*upload, error) {
+	u := &upload{path: sl.path, size: sl.size, began: s.now()}
+	var err error
 	u.claims, err = set.verifier.Verify(token.Request{
-		Path:          u.path,
-		FullPath:      r.URL.Path,
-		RawQuery:      r.URL.RawQuery,
-		Authorization: r.Header.Get("Authorization"),
-		Size:          r.ContentLength,
-		Type:          r.Header.Get("Content-Type"),
+		Path:          sl.path,
+		FullPath:      sl.fullPath,
+		RawQuery:      sl.rawQuery,
+		Authorization: sl.authorization,
+		Size:          sl.size,
+		Type:          sl.mediaType,
 	})
 	if err != nil {
 		return nil, u.explain(err)
 	}
+	u.meta = store.Meta{Type: declaredType(u.claims, sl.mediaType), Retain: set.retain(u.claims, u.began)}
+	return u, nil
+}
+
+// allow judges a verified slot: its time, its size, and whether its token was used for another path.
+func (s *Server) allow(w http.ResponseWriter, r *http.Request, set *active, u *upload) error {
 	if err := s.ledger.Health(); err != nil {
-		return nil, u.explain(fmt.Errorf("%w: ledger: %w", ErrUnavailable, err))
+		return u.explain(fmt.Errorf("%w: ledger: %w", ErrUnavailable, err))
 	}
 	if err := s.admit(w, r, set, u); err != nil {
-		return nil, u.explain(err)
+		return u.explain(err)
 	}
 	if set.MaxUpload > 0 && u.size > set.MaxUpload {
-		return nil, u.explain(ErrTooLarge)
+		return u.explain(ErrTooLarge)
 	}
 	if u.claims.Scheme == token.Bearer { // its MAC binds only the last segment of the path
 		if err := s.ledger.BurnToken(r.Context(), sha256.Sum256(u.claims.MAC[:]), u.path, set.burnUntil(u.claims)); err != nil {
-			return nil, u.explain(fmt.Errorf("bind the token to its path: %w", err))
+			return u.explain(fmt.Errorf("bind the token to its path: %w", err))
 		}
 	}
-	digest, err := declaredDigest(r.Header)
-	if err != nil {
-		return nil, u.explain(err)
+	return nil
+}
+
+// beside compares the body with the published file, if there is one. ErrSlotUsed: there was one, or it is another.
+func (s *Server) beside(r *http.Request, in *body, u *upload) (there bool, err error) {
+	f, err := s.published(r, u)
+	if f == nil || err != nil {
+		return false, err
 	}
-	u.meta = store.Meta{Type: declaredType(u.claims, r.Header.Get("Content-Type")), Digest: digest, Retain: set.retain(u.claims, u.began)}
-	return u, nil
+	defer func() { _ = f.Close() }() // read only
+	return true, compare(in, f, u.size)
+}
+
+// published opens the file of a slot; nil if there never was one. ErrSlotUsed: there was one.
+func (s *Server) published(r *http.Request, u *upload) (store.File, error) {
+	// Burnt is asked before Open: a file that another request publishes in between is then found by Open.
+	burnt, err := s.ledger.Burnt(r.Context(), u.path)
+	if err != nil {
+		return nil, fmt.Errorf("look up the slot: %w", err)
+	}
+	f, err := s.store.Open(u.path)
+	switch {
+	case err == nil:
+		return f, nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("%w: open the published file: %w", ErrUnavailable, err)
+	case burnt:
+		return nil, fmt.Errorf("%w: its file is gone", ErrSlotUsed)
+	}
+	return nil, nil //nolint:nilnil // nil: none
 }
 
 // fill stores the body, or compares it with the file that is there. again: the file was there, with the same bytes.
 func (s *Server) fill(w http.ResponseWriter, r *http.Request, u *upload) (again bool, err error) {
-	// Burnt is asked before Open: a file that another request publishes in between is then found by Open.
-	burnt, err := s.ledger.Burnt(r.Context(), u.path)
-	if err != nil {
-		return false, fmt.Errorf("look up the slot: %w", err)
-	}
 	in := newBody(w, r, s.idle)
-	f, err := s.store.Open(u.path)
-	switch {
-	case err == nil:
-		defer func() { _ = f.Close() }() // read only
-		return true, compare(in, f, u.size)
-	case !errors.Is(err, fs.ErrNotExist):
-		return false, fmt.Errorf("%w: open the published file: %w", ErrUnavailable, err)
-	case burnt:
-		return false, fmt.Errorf("%w: its file is gone", ErrSlotUsed)
+	if there, err := s.beside(r, in, u); there || err != nil {
+		return there, err
 	}
 	up, err := s.store.Create(r.Context(), u.path, u.size, u.meta)
 	if err != nil {
@@ -126,7 +196,8 @@ func (s *Server) fill(w http.ResponseWriter, r *http.Request, u *upload) (again 
 		return false, err
 	}
 	// Asked again: another request may have filled the slot while the body came, and its file may be gone already.
-	if burnt, err = s.ledger.Burnt(r.Context(), u.path); err != nil {
+	burnt, err := s.ledger.Burnt(r.Context(), u.path)
+	if err != nil {
 		return false, fmt.Errorf("look up the slot: %w", err)
 	}
 	if burnt {
@@ -163,7 +234,7 @@ func receive(up store.Upload, in *body, u *upload) error {
 }
 
 // lost is the end of an upload that another one to the same slot overtook: the same bytes are as good as first.
-func (s *Server) lost(up store.Upload, path string) error {
+func (s *Server) lost(up sameAs, path string) error {
 	f, err := s.store.Open(path)
 	if err != nil { // a folder, or removed since
 		return fmt.Errorf("%w: %w", ErrSlotUsed, err)
@@ -224,6 +295,10 @@ func (s *Server) remember(w http.ResponseWriter, r *http.Request, u *upload, aga
 		s.ledger.Expire(u.path, u.meta.Retain)
 	}
 	if !u.makesSession() {
+		return
+	}
+	if sess, ok, err := s.ledger.Session(r.Context(), u.claims.Owner); err == nil && ok && sess.LastFresh.After(u.began) {
+		w.Header().Set("X-Session-ID", sess.ID) // a resumed upload began before the one that was the last
 		return
 	}
 	id, err := s.ledger.Fresh(context.WithoutCancel(r.Context()), u.claims.Owner, u.addr, u.client.Name, u.began)

@@ -77,6 +77,9 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) error {
 		}
 		return ErrNotFound
 	}
+	if s.namesUpload(r) {
+		return s.slotDoor().serve(w, r)
+	}
 	return s.files().serve(w, r)
 }
 

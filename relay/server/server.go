@@ -34,11 +34,13 @@ import (
 	"holdfast/relay/server/admit"
 	"holdfast/relay/server/ledger"
 	"holdfast/relay/server/realip"
+	"holdfast/relay/server/resume"
 	"holdfast/relay/server/store"
 	"holdfast/relay/token"
 )
 
-// Store keeps the files. relay/server/store.Disk is one; the errors are those of package store and io/fs.
+// Store keeps the files. relay/server/store.Disk is one; the errors are those of package store and io/fs. One that is also
+// a resume.Store, as Disk is, can keep incomplete uploads too.
 type Store interface {
 	Create(ctx context.Context, path string, size int64, meta store.Meta) (store.Upload, error)
 	Open(path string) (store.File, error)
@@ -74,6 +76,10 @@ type Config struct {
 	Log      *slog.Logger  // nil: no log
 	Now      func() time.Time
 	Registry *prometheus.Registry // nil: metrics are kept but not registered
+
+	// How much of a resumable upload a crash may cost: after so many bytes, or so long, what came is put on disk.
+	SyncBytes int64         // 8 MiB
+	SyncEvery time.Duration // 1 s
 }
 
 // Settings are the values that may change while the server runs.
@@ -83,6 +89,8 @@ type Settings struct {
 	MaxUpload int64 // bytes; 0: no limit
 	Retention time.Duration
 	Trust     realip.Trust
+
+	Incomplete resume.Limits // of resumable uploads
 }
 
 // active is Settings ready for use; never changed once stored.
@@ -95,6 +103,7 @@ type active struct {
 type Server struct {
 	prefix        string // escaped, begins and ends with a slash
 	store         Store
+	parts         *resume.Core // nil: the store cannot keep incomplete uploads, and nothing is resumed
 	ledger        Ledger
 	idle          time.Duration
 	headerTimeout time.Duration
@@ -134,6 +143,9 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	s.metrics = newMetrics(s.registry)
+	if err := s.openParts(context.Background(), c); err != nil {
+		return nil, err
+	}
 	s.api = s.doors()
 	if err := s.Update(c.Settings); err != nil {
 		return nil, err
@@ -149,6 +161,9 @@ func (s *Server) Update(set Settings) error {
 	v, err := token.NewVerifier(set.Issuers)
 	if err != nil {
 		return fmt.Errorf("token issuers: %w", err)
+	}
+	if s.parts != nil {
+		s.parts.SetLimits(set.Incomplete)
 	}
 	s.set.Store(&active{Settings: set, verifier: v})
 	return nil

@@ -22,6 +22,9 @@ func (s *Server) Run(ctx context.Context) error {
 	defer walk.Stop()
 	for {
 		s.Sweep(ctx)
+		if s.parts != nil {
+			s.parts.Sweep(ctx)
+		}
 		select {
 		case <-ctx.Done():
 			return nil
