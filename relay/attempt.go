@@ -155,13 +155,16 @@ func (t *trial) guard(ctx context.Context) {
 			}
 			if !t.sending() {
 				moved = now
+				if !probed.IsZero() {
+					probed = now
+				}
 				continue
 			}
 			if now.Sub(moved) > stall {
 				t.end(errStalled)
 				return
 			}
-			if !probed.IsZero() && now.Sub(probed) > min(probeLimit, stall) {
+			if !probed.IsZero() && now.Sub(probed) > t.d.r.probe {
 				t.end(errRefreshed)
 				return
 			}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -470,6 +471,7 @@ func TestServerThatSpeaksOnlyHTTP2(t *testing.T) {
 	w := newWorld(t, nil)
 	k := &keep{}
 	s := httptest.NewUnstartedServer(k)
+	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	s.EnableHTTP2 = true
 	conf := w.serverTLS(listed)
 	conf.NextProtos = []string{"h2"}
@@ -484,7 +486,6 @@ func TestServerThatSpeaksOnlyHTTP2(t *testing.T) {
 	s.TLS = conf
 	s.StartTLS()
 	defer s.Close()
-	s.Config.ErrorLog = nil
 	w.point(listed+":443", s.Listener.Addr().String())
 	body := sample(3 << 20)
 	for _, path := range []string{"/u/s/1", "/u/s/2"} {

@@ -37,6 +37,7 @@ func (f *front) put(ctx context.Context, req *http.Request) bool {
 	done := make(chan outcome, 1)
 	go func() { done <- d.run(ctx) }()
 	o := f.hold(req, sp, w, cancel, done)
+	cancel(nil) // whoever still waits to hand over bytes of the body waits in vain
 	w.stop()
 	if sp.complete() {
 		req.Body = http.NoBody

@@ -123,6 +123,7 @@ type Relay struct {
 	self  atomic.Pointer[netip.AddrPort] // where it listens
 	up    *upstream
 	free  func(dir string) int64 // space left for spools
+	probe time.Duration          // how long an attempt may stand still right after a Refresh
 
 	mu        sync.Mutex // guards the following
 	online    bool
@@ -159,7 +160,7 @@ func New(c Config) (*Relay, error) {
 	if err := os.MkdirAll(c.SpoolDir, 0o700); err != nil {
 		return nil, fmt.Errorf("relay: make spool folder: %w", err)
 	}
-	r := &Relay{c: c, free: freeSpace, online: true, refreshed: make(chan struct{}), uploads: map[string]*upload{}}
+	r := &Relay{c: c, free: freeSpace, probe: probeLimit, online: true, refreshed: make(chan struct{}), uploads: map[string]*upload{}}
 	if err := r.SetHosts(c.Hosts); err != nil {
 		return nil, err
 	}
