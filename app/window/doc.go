@@ -6,6 +6,6 @@
 // # Invariants
 //   - Nothing is decided while drawing: Rows and Head are functions of the list, the state and the time.
 //   - A name from outside is shown without control characters and never as markup.
-//   - The only file written is Fyne's preferences, and only for the size of the window.
+//   - The only file written, beside caches of Fyne itself, is its preferences, and only for the size of the window.
 //   - Every action of a window is in the tray menu or on the command line too: Fyne has no accessibility on Linux.
 package window

@@ -180,17 +180,19 @@ func newRow(w *words.Words, a Actions) *rowView {
 	v.about = text(fyne.TextStyle{}, theme.SizeNameCaptionText, widget.LowImportance)
 	v.state = text(fyne.TextStyle{}, theme.SizeNameCaptionText, widget.MediumImportance)
 	v.story = text(fyne.TextStyle{}, theme.SizeNameCaptionText, widget.LowImportance)
-	v.story.Wrapping = fyne.TextWrapWord
+	for _, l := range []*widget.Label{v.about, v.state, v.story} {
+		l.Wrapping = fyne.TextWrapWord
+	}
 	v.bar = newBar()
 	v.copy = newButton(w.Tray.CopyLink, theme.ContentCopyIcon(), a.Leave, func() { v.actions.Copy(v.row.Link) })
 	v.try = newButton(w.Tray.TryNow, theme.ViewRefreshIcon(), a.Leave, func() { v.actions.TryNow(v.row.ID) })
 	v.try.Importance = widget.HighImportance
 	v.cancel = newButton(w.Tray.Cancel, theme.CancelIcon(), a.Leave, func() { v.actions.Cancel(v.row.ID) })
 	lines := container.NewThemeOverride(container.NewVBox(v.file, v.about, v.bar, v.state, v.story), newDense())
+	buttons := container.New(layout.NewCustomPaddedHBoxLayout(6), v.copy, v.try, v.cancel)
 	v.root = newCard(container.NewBorder(nil, nil,
-		container.NewVBox(container.New(layout.NewCustomPaddedLayout(2, 0, 0, 8), v.icon)),
-		container.NewCenter(container.New(layout.NewCustomPaddedHBoxLayout(6), v.copy, v.try, v.cancel)),
-		container.New(layout.NewCustomPaddedLayout(0, 0, 0, 10), lines)))
+		container.NewVBox(container.New(layout.NewCustomPaddedLayout(2, 0, 0, 8), v.icon)), nil,
+		container.New(&beside{}, lines, buttons)))
 	return v
 }
 

@@ -66,6 +66,27 @@ func TestUploadsAreDrawn(t *testing.T) {
 	}
 }
 
+func TestGermanInANarrowWindowIsNotCut(t *testing.T) {
+	test.NewTempApp(t).Settings().SetTheme(variant{look{theme.DefaultTheme()}, theme.VariantLight})
+	w := words.For("de")
+	u := newUploads(w, Actions{})
+	win := test.NewTempWindow(t, u.root)
+	win.Resize(fyne.NewSize(460, 700))
+	u.show(Head(agent.State{Status: agent.Off}, false, w), Rows(demo(), map[string]float64{"1": 400_000}, noon, w))
+	img := settled(win)
+	keep(t, img, "german")
+	if got := win.Canvas().Size().Width; got > 520 {
+		t.Errorf("the window cannot be narrower than %v", got)
+	}
+	for id, r := range u.rows {
+		for _, l := range []fyne.CanvasObject{r.file, r.about, r.state, r.story} {
+			if l.Visible() && l.Size().Height+0.5 < l.MinSize().Height {
+				t.Errorf("row %s: a text is %v high and needs %v", id, l.Size().Height, l.MinSize().Height)
+			}
+		}
+	}
+}
+
 func TestEmptyWindowSaysWhatToDoNext(t *testing.T) {
 	u, w := window(t, theme.VariantLight, Actions{})
 	u.show(Head(agent.State{Status: agent.Ready}, false, words.For("en")), nil)

@@ -71,7 +71,7 @@ func (s *stage) begin(t transfer) (end func()) {
 	ca, to := s.relayCA(t.host), s.slot(t)
 	go func() {
 		defer close(done)
-		t.put(ctx, s.relay, ca, to) // how it ended is asked of the companion
+		_ = t.put(ctx, s.relay, ca, to) // how it ended is asked of the companion
 	}()
 	s.Cleanup(func() { cancel(); <-done })
 	return func() { <-done }
