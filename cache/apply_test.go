@@ -145,8 +145,9 @@ func crashAt(g engine, n int) engine {
 func TestUndoRestoresAfterACrashAtAnyPoint(t *testing.T) {
 	for how, engine := range disks {
 		t.Run(how, func(t *testing.T) {
+			t.Parallel()
 			for n := 0; ; n++ {
-				r := home(t, "gajim")
+				r := home(t, "gajim-small")
 				before := tree(t, r.Home)
 				p := plan(t, r, "gajim", "native")
 				crashed, err := crashing(func() error {
@@ -157,7 +158,7 @@ func TestUndoRestoresAfterACrashAtAnyPoint(t *testing.T) {
 					t.Fatalf("crash %d: %v", n, err)
 				}
 				if !crashed {
-					if n < 8 {
+					if n < 5 {
 						t.Fatalf("only %d points to crash at", n)
 					}
 					return
@@ -183,8 +184,9 @@ func TestUndoRestoresAfterACrashAtAnyPoint(t *testing.T) {
 func TestACrashedUndoCanBeRepeated(t *testing.T) {
 	for how, engine := range disks {
 		t.Run(how, func(t *testing.T) {
+			t.Parallel()
 			for n := 0; ; n++ {
-				r := home(t, "gajim")
+				r := home(t, "gajim-small")
 				before := tree(t, r.Home)
 				e, err := engine().apply(t.Context(), plan(t, r, "gajim", "native"), noon)
 				if err != nil {

@@ -11,6 +11,7 @@ package netlink
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -90,14 +91,17 @@ func relevant(kind uint16, data []byte) bool {
 	if kind != unix.RTM_NEWLINK || len(data) < unix.SizeofIfInfomsg {
 		return true
 	}
-	attrs, err := nl.ParseRouteAttr(data[unix.SizeofIfInfomsg:])
-	if err != nil {
-		return true
-	}
-	for _, a := range attrs {
-		if a.Attr.Type == unix.IFLA_WIRELESS {
+	// Attributes follow (rtnetlink(7)): length, type, value, padded to four bytes.
+	for rest := data[unix.SizeofIfInfomsg:]; len(rest) >= unix.SizeofRtAttr; {
+		n, typ := int(binary.NativeEndian.Uint16(rest)), binary.NativeEndian.Uint16(rest[2:])
+		if typ == unix.IFLA_WIRELESS {
 			return false
 		}
+		n = (n + 3) &^ 3
+		if n < unix.SizeofRtAttr || n > len(rest) {
+			return true
+		}
+		rest = rest[n:]
 	}
 	return true
 }

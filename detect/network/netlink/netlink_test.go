@@ -1,6 +1,7 @@
 package netlink
 
 import (
+	"bytes"
 	"context"
 	"net"
 	"os"
@@ -213,8 +214,34 @@ func TestBestRoute(t *testing.T) {
 	}
 }
 
+func TestANewsOfAWirelessDriverIsDropped(t *testing.T) {
+	name := []byte{8, 0, unix.IFLA_IFNAME, 0, 'w', 'l', '0', 0}
+	wireless := []byte{4, 0, unix.IFLA_WIRELESS, 0}
+	for _, tt := range []struct {
+		name  string
+		kind  uint16
+		attrs [][]byte
+		want  bool
+	}{
+		{"a link that changed", unix.RTM_NEWLINK, [][]byte{name}, true},
+		{"a scan", unix.RTM_NEWLINK, [][]byte{name, wireless}, false},
+		{"a link that is gone", unix.RTM_DELLINK, [][]byte{name}, true},
+		{"a new route", unix.RTM_NEWROUTE, nil, true},
+		{"an attribute that claims to be longer than the message", unix.RTM_NEWLINK, [][]byte{{200, 0, 1, 0}, wireless}, true},
+		{"an attribute without a length", unix.RTM_NEWLINK, [][]byte{{0, 0, 1, 0}, wireless}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			data := append(make([]byte, unix.SizeofIfInfomsg), bytes.Join(tt.attrs, nil)...)
+			if got := relevant(tt.kind, data); got != tt.want {
+				t.Errorf("relevant %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
 func FuzzRelevant(f *testing.F) {
 	f.Add(uint16(unix.RTM_NEWLINK), make([]byte, 40))
+	f.Add(uint16(unix.RTM_NEWLINK), append(make([]byte, unix.SizeofIfInfomsg), 11, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)) // not padded
 	f.Add(uint16(unix.RTM_NEWLINK), append(make([]byte, unix.SizeofIfInfomsg), 4, 0, unix.IFLA_WIRELESS, 0))
 	f.Fuzz(func(t *testing.T, kind uint16, data []byte) {
 		if !relevant(kind, data) && kind != unix.RTM_NEWLINK {
