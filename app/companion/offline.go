@@ -3,6 +3,7 @@ package companion
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -197,6 +198,9 @@ func secretName(host string, w *words.Words) (string, error) {
 }
 
 func (p Paths) touchSecrets() error {
+	if err := os.MkdirAll(p.State, 0o700); err != nil {
+		return fmt.Errorf("make folder: %w", err)
+	}
 	// A new file each time: its inode and time tell the companion.
 	return replace(p.secretStamp(), []byte(time.Now().UTC().Format(time.RFC3339Nano)+"\n"), 0o600)
 }

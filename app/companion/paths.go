@@ -79,7 +79,7 @@ func (p Paths) prepare(uid int) error {
 	if err := private(p.Runtime, uid); err != nil {
 		return err
 	}
-	for _, dir := range []string{p.State, p.Cache} {
+	for _, dir := range []string{filepath.Dir(p.Config), p.State, p.Cache} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return fmt.Errorf("make folder: %w", err)
 		}

@@ -19,8 +19,8 @@ import (
 // tryAgain is the pause before something that was not there is looked for again.
 const tryAgain = 30 * time.Second
 
-// managerLook is the pause between looks for a NetworkManager that was not there. It is usually started before us.
-const managerLook = 2 * time.Minute
+// lookAgain is the pause between looks for what is usually there before us, or never: NetworkManager, a session bus.
+const lookAgain = 2 * time.Minute
 
 // pause waits; false: ctx ended.
 func pause(ctx context.Context, d time.Duration, kick <-chan struct{}) bool {
@@ -80,7 +80,7 @@ func (c *companion) watchSources(ctx context.Context, sources []network.Source, 
 	if without {
 		c.log.Info("no NetworkManager: the kernel's routes are watched")
 		g.Go(func() error {
-			for pause(wctx, managerLook, nil) {
+			for pause(wctx, lookAgain, nil) {
 				if m, err := nm.Open(wctx, bus); err == nil {
 					stop()
 					return m.Close()
@@ -101,7 +101,7 @@ func (c *companion) watchClients(ctx context.Context, o Options) error {
 				c.log.Warn("clients cannot be seen", "error", err)
 			}
 			c.lookAt(ctx, nil, o)
-			pause(ctx, tryAgain, c.look)
+			pause(ctx, lookAgain, c.look)
 			continue
 		}
 		g, gctx := errgroup.WithContext(ctx)
@@ -136,12 +136,14 @@ func (c *companion) lookAt(ctx context.Context, session *desktop.Session, o Opti
 
 // serveBus answers on the session bus as long as there is one. It is never the reason to stop: the socket answers too.
 func (c *companion) serveBus(ctx context.Context, hub *control.Hub, o Options) error {
+	if SessionBus(o.Getenv) == "" {
+		c.log.Info("no session bus: control over the socket only")
+	}
 	for ctx.Err() == nil {
 		address := SessionBus(o.Getenv)
 		if address == "" {
-			c.log.Info("no session bus: control over the socket only")
-			<-ctx.Done()
-			return nil
+			pause(ctx, lookAgain, nil)
+			continue
 		}
 		bus, err := control.ListenBus(ctx, address, c, hub, o.Version, c.log)
 		if err == nil {

@@ -21,7 +21,6 @@ type Ctl struct {
 	KeyringAbsent    string
 	CountRunning     string // %d active, %d waiting
 	NoClients        string
-	Problem          string // %s text, %s remedy
 	AutoFixOn        string
 	AutoFixOff       string
 	AutoFixFile      string // no companion: %s file
@@ -41,7 +40,6 @@ type Ctl struct {
 	RouteNone        string
 	RouteEnv         string // %s variable, %s value
 	RoutePAC         string // %s
-	RouteLater       string
 	ResetPlan        string // %s client, %s bytes, %d items
 	ResetPlanEmpty   string // %s client
 	ResetDone        string // %s client, %s bytes, %d items
@@ -68,7 +66,6 @@ type Ctl struct {
 	ListenBad        string // %s
 	ListenOpen       string // %s: not loopback
 	CABad            string // %s file, %s why
-	ConfigChanged    string // %s file
 	BadDuration      string // %s
 	TryHelp          string // %s command
 	UnknownVerb      string // %s
@@ -103,7 +100,6 @@ func ctlEnglish() Ctl {
 		KeyringAbsent:    "none",
 		CountRunning:     "%d running, %d waiting",
 		NoClients:        "neither Dino nor Gajim is installed",
-		Problem:          "%s %s",
 		AutoFixOn:        "Auto-fix is on.",
 		AutoFixOff:       "Auto-fix is off. Holdfast does nothing by itself now, except repeating uploads.",
 		AutoFixFile:      "Holdfast is not running; the change is in %s and holds from its next start.",
@@ -123,7 +119,6 @@ func ctlEnglish() Ctl {
 		RouteNone:        "No route is installed. Start a client with these variables to have it use Holdfast:",
 		RouteEnv:         "%s=%s",
 		RoutePAC:         "Programs that take a proxy script can be given %s",
-		RouteLater:       "Nothing was changed on this computer.",
 		ResetPlan:        "%s: would be quit, %s in %d places moved aside, and started again if it runs:",
 		ResetPlanEmpty:   "%s: keeps no cache that could be moved aside; it would only be started again if it runs.",
 		ResetDone:        "%s: %s in %d places moved aside.",
@@ -150,7 +145,6 @@ func ctlEnglish() Ctl {
 		ListenBad:        "%q is not an address and port; write it like 127.0.0.1:5380",
 		ListenOpen:       "%q can be reached from other computers; only addresses of this computer are allowed, for example 127.0.0.1:5380",
 		CABad:            "certificates in %s cannot be used: %s",
-		ConfigChanged:    "%s was changed.",
 		BadDuration:      "%q is not a duration; write it like 15m, 1h or 90s",
 		TryHelp:          "See: %s --help",
 		UnknownVerb:      "there is no command %q",
@@ -186,7 +180,6 @@ func ctlGerman() Ctl {
 		KeyringAbsent:    "keiner",
 		CountRunning:     "%d laufen, %d warten",
 		NoClients:        "weder Dino noch Gajim ist installiert",
-		Problem:          "%s %s",
 		AutoFixOn:        "Automatisches Beheben ist an.",
 		AutoFixOff:       "Automatisches Beheben ist aus. Holdfast tut nun nichts von selbst, außer Uploads zu wiederholen.",
 		AutoFixFile:      "Holdfast läuft nicht; die Änderung steht in %s und gilt ab dem nächsten Start.",
@@ -206,7 +199,6 @@ func ctlGerman() Ctl {
 		RouteNone:        "Es ist keine Umleitung eingerichtet. Mit diesen Variablen gestartet benutzt ein Programm Holdfast:",
 		RouteEnv:         "%s=%s",
 		RoutePAC:         "Programme mit Proxy-Skript können dieses benutzen: %s",
-		RouteLater:       "Auf diesem Computer wurde nichts geändert.",
 		ResetPlan:        "%s: würde beendet, %s an %d Orten beiseitegelegt und neu gestartet, falls es läuft:",
 		ResetPlanEmpty:   "%s: hat keinen Zwischenspeicher zum Beiseitelegen; es würde nur neu gestartet, falls es läuft.",
 		ResetDone:        "%s: %s an %d Orten beiseitegelegt.",
@@ -233,7 +225,6 @@ func ctlGerman() Ctl {
 		ListenBad:        "%q ist keine Adresse mit Port; schreiben Sie sie wie 127.0.0.1:5380",
 		ListenOpen:       "%q ist von anderen Computern erreichbar; erlaubt sind nur Adressen dieses Computers, zum Beispiel 127.0.0.1:5380",
 		CABad:            "Zertifikate in %s sind nicht brauchbar: %s",
-		ConfigChanged:    "%s ist geändert.",
 		BadDuration:      "%q ist keine Dauer; schreiben Sie sie wie 15m, 1h oder 90s",
 		TryHelp:          "Siehe: %s --help",
 		UnknownVerb:      "es gibt keinen Befehl %q",

@@ -121,8 +121,10 @@ type Reason struct {
 	GaveUp      string // %s host
 	ClientGone  string
 	Unreachable string // %s host
+	Busy        string // %s host
 	Cancelled   string
-	SpoolFull   string
+	Stopped     string
+	NoCopy      string // it goes on, but a cut ends it
 	Unknown     string // %s detail
 }
 
@@ -135,7 +137,9 @@ func reasonEnglish() Reason {
 		ClientGone:  "The client gave up before the file was sent. Send the file again.",
 		Unreachable: "%s cannot be reached. The upload is tried again by itself.",
 		Cancelled:   "Cancelled. Send the file again to upload it.",
-		SpoolFull:   "There was no room to keep a copy, so the upload could not be started again. Free some space and send the file again.",
+		Busy:        "%s is busy. The upload is tried again by itself.",
+		Stopped:     "Holdfast was stopped. Send the file again.",
+		NoCopy:      "There is no room to keep a copy of the file, so a cut would end the upload. Free some space for the next one.",
 		Unknown:     "The upload did not work: %s",
 	}
 }
@@ -149,7 +153,9 @@ func reasonGerman() Reason {
 		ClientGone:  "Das Programm hat aufgegeben, bevor die Datei gesendet war. Senden Sie die Datei noch einmal.",
 		Unreachable: "%s ist nicht erreichbar. Der Upload wird von selbst wieder versucht.",
 		Cancelled:   "Abgebrochen. Zum Hochladen die Datei noch einmal senden.",
-		SpoolFull:   "Für eine Kopie war kein Platz, darum konnte der Upload nicht neu beginnen. Schaffen Sie Platz und senden Sie die Datei noch einmal.",
+		Busy:        "%s ist überlastet. Der Upload wird von selbst wieder versucht.",
+		Stopped:     "Holdfast wurde beendet. Senden Sie die Datei noch einmal.",
+		NoCopy:      "Für eine Kopie der Datei ist kein Platz, darum würde eine Unterbrechung den Upload beenden. Schaffen Sie Platz für den nächsten.",
 		Unknown:     "Der Upload hat nicht geklappt: %s",
 	}
 }
@@ -170,12 +176,16 @@ func (w *Words) UploadReason(code, host, detail string) string {
 		return fmt.Sprintf(r.GaveUp, host)
 	case "client-gone":
 		return r.ClientGone
-	case "unreachable", "network", "busy", "retry":
+	case "network":
 		return fmt.Sprintf(r.Unreachable, host)
+	case "busy":
+		return fmt.Sprintf(r.Busy, host)
 	case "cancelled":
 		return r.Cancelled
-	case "spool-full", "no-spool":
-		return r.SpoolFull
+	case "stopped":
+		return r.Stopped
+	case "not-repeatable":
+		return r.NoCopy
 	}
 	if detail == "" {
 		detail = code

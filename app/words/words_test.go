@@ -188,7 +188,7 @@ func TestUploadHistoryTellsWhatWasDone(t *testing.T) {
 
 func TestUploadReasonIsAlwaysASentence(t *testing.T) {
 	for _, w := range []*Words{For("en"), For("de")} {
-		for _, code := range []string{"offline", "refused", "certificate", "gave-up", "client-gone", "unreachable", "cancelled", "spool-full", "new-code"} {
+		for _, code := range []string{"offline", "refused", "certificate", "gave-up", "client-gone", "network", "busy", "cancelled", "stopped", "not-repeatable", "new-code"} {
 			got := w.UploadReason(code, "upload.example.org", "detail")
 			if got == "" || strings.Contains(got, "%!") {
 				t.Errorf("%s %s: %q", w.Lang, code, got)
