@@ -33,8 +33,10 @@ type tlsConfig struct {
 }
 
 type storageConfig struct {
-	Path  string `toml:"path"`
-	State string `toml:"state"`
+	Path      string   `toml:"path"`
+	State     string   `toml:"state"`
+	SyncBytes size     `toml:"sync_bytes"`
+	SyncEvery duration `toml:"sync_every"`
 }
 
 type authConfig struct {
@@ -98,7 +100,10 @@ func defaults() *config {
 			PublicURL:   "https://upload.example.org/upload/",
 			IdleTimeout: duration(120 * time.Second),
 		},
-		Storage: storageConfig{Path: "/var/lib/holdfast/files", State: "/var/lib/holdfast/state"},
+		Storage: storageConfig{
+			Path: "/var/lib/holdfast/files", State: "/var/lib/holdfast/state",
+			SyncBytes: 8 << 20, SyncEvery: duration(time.Second),
+		},
 		Devices: devicesConfig{Enrol: oneOf[enrolValues]{"slot"}},
 		Grace: graceConfig{
 			Base: hours(8), Mobile: hours(12), Desktop: hours(24), Restore: hours(48), Ultra: hours(72),

@@ -90,7 +90,7 @@ func written(v reflect.Value) string {
 func TestEveryLogLineIsInTheDocumentAndTheOtherWayRound(t *testing.T) {
 	doc := read(t, "../../docs/logs.md")
 	source := map[string]bool{}
-	for _, dir := range []string{".", "../../relay/server", "../../relay/server/store", "../../relay/server/ledger"} {
+	for _, dir := range []string{".", "../../relay/server", "../../relay/server/store", "../../relay/server/ledger", "../../relay/server/resume"} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		if err != nil {
 			t.Fatal(err)

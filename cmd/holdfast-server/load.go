@@ -261,8 +261,11 @@ func (c *config) validate() []problem {
 	if c.Limits.QuotaPerUser != 0 {
 		say("limits.quota_per_user: this version cannot keep a quota; leave it empty")
 	}
-	if c.Limits.IncompletePerSource < 1 {
-		say("limits.incomplete_per_source must be at least 1")
+	if c.Limits.IncompletePerSource < 1 || c.Limits.IncompleteBytes < 1 {
+		say("limits.incomplete_per_source and limits.incomplete_bytes must be at least 1")
+	}
+	if c.Storage.SyncBytes < 1 || c.Storage.SyncEvery <= 0 {
+		say("storage.sync_bytes and storage.sync_every must be more than zero")
 	}
 	return append(out, c.validateAuth()...)
 }

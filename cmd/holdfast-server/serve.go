@@ -23,6 +23,7 @@ import (
 	"holdfast/relay/server/admit"
 	"holdfast/relay/server/ledger"
 	"holdfast/relay/server/realip"
+	"holdfast/relay/server/resume"
 	"holdfast/relay/server/store"
 )
 
@@ -126,6 +127,7 @@ func assemble(c *config, log *slog.Logger, anew bool) (p *parts, err error) {
 	p.server, err = server.New(server.Config{
 		Prefix: prefix(c.Server.PublicURL), Settings: set, Store: p.store, Ledger: p.ledger,
 		Idle: time.Duration(c.Server.IdleTimeout), Log: log, Registry: reg,
+		SyncBytes: int64(c.Storage.SyncBytes), SyncEvery: time.Duration(c.Storage.SyncEvery),
 	})
 	if err != nil {
 		return p, err
@@ -175,9 +177,10 @@ func (p *parts) settings(c *config) (server.Settings, error) {
 			Base: time.Duration(c.Grace.Base), Mobile: time.Duration(c.Grace.Mobile), Desktop: time.Duration(c.Grace.Desktop),
 			Restore: time.Duration(c.Grace.Restore), Ultra: time.Duration(c.Grace.Ultra),
 		},
-		MaxUpload: int64(c.Limits.MaxUploadSize),
-		Retention: time.Duration(c.Limits.Retention),
-		Trust:     realip.New(prefixes(c.Server.TrustedProxies)),
+		MaxUpload:  int64(c.Limits.MaxUploadSize),
+		Retention:  time.Duration(c.Limits.Retention),
+		Trust:      realip.New(prefixes(c.Server.TrustedProxies)),
+		Incomplete: resume.Limits{Bytes: int64(c.Limits.IncompleteBytes), PerSource: c.Limits.IncompletePerSource},
 	}, nil
 }
 
