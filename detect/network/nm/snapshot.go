@@ -97,7 +97,11 @@ func (r *reader) snapshot() network.Snapshot {
 	}
 	primary := get[dbus.ObjectPath](m, "PrimaryConnection")
 	if a := r.all(primary, active); a != nil {
-		s.Link = link(get[string](a, "Type"), get[bool](a, "Vpn"))
+		typ := get[string](m, "PrimaryConnectionType")
+		if typ == "" { // NetworkManager before 1.0
+			typ = get[string](a, "Type")
+		}
+		s.Link = link(typ, get[bool](a, "Vpn"))
 		s.Name, s.UUID = get[string](a, "Id"), get[string](a, "Uuid")
 		if s.Link == network.WiFi {
 			ssid := get[[]byte](r.all(get[dbus.ObjectPath](a, "SpecificObject"), wireless), "Ssid")
