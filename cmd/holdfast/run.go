@@ -107,15 +107,16 @@ func (s session) tray(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = bus.Close() }() // nothing of ours is on the way
-	inside, cancel := context.WithCancel(ctx)
+	inside, cancel := context.WithCancel(context.WithoutCancel(ctx)) // it ends after the tray, not beside it
 	defer cancel()
 	local, err := s.local(inside)
 	if err != nil {
 		return err
 	}
 	err = app.Run(ctx, app.Config{Session: bus, Token: token(s.getenv), Words: s.words, Companion: local, Windows: newOpener(s.getenv), Log: s.log})
-	cancel() // a companion inside ends with the tray: uploads get their time, then stay resumable
-	if werr := local.Wait(); werr != nil && err == nil {
+	ran := local.Inside() // what ended before was said in the menu
+	cancel()              // a companion inside ends with the tray: uploads get their time, then stay resumable
+	if werr := local.Wait(); ran && werr != nil && err == nil {
 		err = fmt.Errorf("companion: %w", werr)
 	}
 	if errors.Is(err, app.ErrRunning) {
