@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/url"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 
 	"holdfast/app/agent"
@@ -38,7 +40,7 @@ func lookAtClients(ctx context.Context, session *desktop.Session, dirs desktop.D
 		a := agent.Client{Kind: string(c.Kind), Install: string(c.Install), Version: c.Version, State: "not-routed"}
 		if in, ok := running[c.Kind]; ok && in.Install == c.Install {
 			a.Running, a.PID = true, in.PID
-			if routed(in.Env, relay) {
+			if routed(in.Env, relay, ownEnvironment(c)) {
 				a.State = "ready"
 			}
 			delete(running, c.Kind)
@@ -49,7 +51,7 @@ func lookAtClients(ctx context.Context, session *desktop.Session, dirs desktop.D
 	for _, k := range desktop.Kinds() {
 		if in, ok := running[k]; ok {
 			a := agent.Client{Kind: string(k), Install: string(in.Install), Running: true, PID: in.PID, State: "not-routed"}
-			if routed(in.Env, relay) {
+			if routed(in.Env, relay, false) {
 				a.State = "ready"
 			}
 			out = append(out, a)
@@ -58,9 +60,25 @@ func lookAtClients(ctx context.Context, session *desktop.Session, dirs desktop.D
 	return out, errors.Join(errs...)
 }
 
-// routed says whether a process was started with the relay as its proxy. GLib's and curl's names, both spellings.
-func routed(env func(string) (string, bool), relay string) bool {
+// ownEnvironment says whether a client reads the proxy variables itself, whatever the desktop: Gajim does from 2.4 on,
+// where uploads go through httpx instead of GLib.
+func ownEnvironment(c desktop.Client) bool {
+	major, rest, _ := strings.Cut(c.Version, ".")
+	minor, _, _ := strings.Cut(rest, ".")
+	n, err := strconv.Atoi(major)
+	m, merr := strconv.Atoi(minor)
+	return c.Kind == desktop.Gajim && err == nil && (n > 2 || n == 2 && merr == nil && m >= 4)
+}
+
+// routed says whether a process was started with the relay as its proxy, in a way that it listens to: in a GNOME
+// session GLib ignores the variables unless GIO_USE_PROXY_RESOLVER says libproxy.
+func routed(env func(string) (string, bool), relay string, own bool) bool {
 	if relay == "" {
+		return false
+	}
+	current, _ := env("XDG_CURRENT_DESKTOP")
+	resolver, _ := env("GIO_USE_PROXY_RESOLVER")
+	if !own && slices.Contains(strings.Split(current, ":"), "GNOME") && resolver != "libproxy" {
 		return false
 	}
 	for _, name := range []string{"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"} {
@@ -75,8 +93,7 @@ func routed(env func(string) (string, bool), relay string) bool {
 		if err != nil {
 			return false
 		}
-		host := strings.Replace(u.Host, "localhost:", "127.0.0.1:", 1)
-		return host == relay
+		return strings.Replace(u.Host, "localhost:", "127.0.0.1:", 1) == relay
 	}
 	return false
 }

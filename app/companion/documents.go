@@ -104,8 +104,9 @@ func trustStatus(hosts []string, store *authority.Store, w *words.Words) (string
 func routeStatus(listen string, w *words.Words) (string, error) {
 	return render(RouteDocument{
 		Schema: 1, Mode: "none", Listen: listen,
-		// Never http_proxy: only uploads over https are ours.
-		Env:    map[string]string{"https_proxy": "http://" + listen},
+		// Never http_proxy: Gajim would send its XMPP connection through it too. In a GNOME session GLib looks at the
+		// environment only with the other resolver.
+		Env:    map[string]string{"https_proxy": "http://" + listen, "GIO_USE_PROXY_RESOLVER": "libproxy"},
 		PACURL: "http://" + listen + "/proxy.pac",
 		Text:   w.Ctl.RouteNone,
 	})

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -244,8 +246,8 @@ func (s *shell) route(ctx context.Context, args []string) error {
 			return err
 		}
 		s.say("%s", d.Text)
-		for name, value := range d.Env {
-			s.say("  "+s.words.Ctl.RouteEnv, name, value)
+		for _, name := range slices.Sorted(maps.Keys(d.Env)) {
+			s.say("  "+s.words.Ctl.RouteEnv, name, d.Env[name])
 		}
 		s.say(s.words.Ctl.RoutePAC, d.PACURL)
 		return nil
