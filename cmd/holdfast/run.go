@@ -106,7 +106,7 @@ func (s session) tray(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = bus.Close() }() // nothing of ours is on the way
+	defer func() { _ = bus.Close() }()                               // nothing of ours is on the way
 	inside, cancel := context.WithCancel(context.WithoutCancel(ctx)) // it ends after the tray, not beside it
 	defer cancel()
 	local, err := s.local(inside)
