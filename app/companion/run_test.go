@@ -445,3 +445,32 @@ func TestTheBusIsServedWhereThereIsOne(t *testing.T) {
 		t.Errorf("Version: %v, %v", v, err)
 	}
 }
+
+func TestARunningClientIsSeenOnTheBus(t *testing.T) {
+	address := lab.Bus(t)
+	t.Setenv("DBUS_SESSION_BUS_ADDRESS", address)
+	r := start(t, anyListen+"hosts = [\"a.example\"]\n", map[string]string{"DBUS_SESSION_BUS_ADDRESS": address})
+	r.await(t, "Gajim is installed", func(s agent.State) bool {
+		return len(s.Clients) == 1 && s.Clients[0].Kind == "gajim" && !s.Clients[0].Running
+	})
+	conn, err := dbus.Connect(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := conn.RequestName("org.gajim.Gajim", dbus.NameFlagDoNotQueue); err != nil {
+		t.Fatal(err)
+	}
+	s := r.await(t, "Gajim runs without Holdfast", func(s agent.State) bool { return has(s, agent.ClientNotRouted) })
+	if s.Status != agent.Attention || !s.Clients[0].Running || s.Clients[0].PID != os.Getpid() || s.Clients[0].State != "not-routed" {
+		t.Errorf("%+v", s)
+	}
+	if err := r.client.ReportClient(t.Context(), "gajim", uint32(os.Getpid()), "needs-restart", ""); err != nil {
+		t.Fatal(err)
+	}
+	r.await(t, "what a launcher reported", func(s agent.State) bool { return s.Clients[0].State == "needs-restart" })
+	if _, err := conn.ReleaseName("org.gajim.Gajim"); err != nil {
+		t.Fatal(err)
+	}
+	r.await(t, "Gajim is gone", func(s agent.State) bool { return !has(s, agent.ClientNotRouted) && !s.Clients[0].Running })
+}
