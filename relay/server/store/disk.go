@@ -60,6 +60,7 @@ type Disk struct {
 	freshCount uint64
 	publishing map[string]chan struct{} // closed when the publish of that path ends
 	doomed     map[string]bool          // files that may not survive a power cut and could not be taken back yet
+	partsKept  bool                     // the entry of the folder of parts is on disk
 }
 
 // Open opens the store in dir, makes missing folders and removes what a dead process left. ErrInUse: another process has it.

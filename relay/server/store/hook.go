@@ -11,7 +11,7 @@ import (
 
 // Step is one operation that a Disk asks of the file system.
 type Step struct {
-	Op   string // open, create, mkdir, remove, rename, link, clone, write, truncate, attr, sync, close, read, stat, statfs
+	Op   string // open, create, mkdir, remove, rename, link, clone, write, truncate, attr, sync, syncfs, close, read, stat, statfs
 	Path string // below the store's folder
 	To   string // of rename, link and clone: the new path; of attr: its name
 	Off  int64  // of write: where; of truncate: the new length

@@ -144,19 +144,39 @@ func (d *Disk) openParts() (*tmpFolder, error) {
 				return nil, err
 			}
 		}
-		if err := d.syncFolder(privateDir); err != nil {
-			return nil, explain("sync "+privateDir, err)
-		}
+		d.mu.Lock()
+		d.partsKept = false
+		d.mu.Unlock()
 		root, err = d.root.OpenRoot(partsDir)
 	}
 	if err != nil {
 		return nil, explain("open "+partsDir, err)
+	}
+	if err := d.keepParts(); err != nil {
+		return nil, errors.Join(explain("sync "+privateDir, err), root.Close())
 	}
 	dir, err := root.Open(".")
 	if err != nil {
 		return nil, errors.Join(explain("open "+partsDir, err), root.Close())
 	}
 	return &tmpFolder{root: root, dir: dir}, nil
+}
+
+// keepParts puts the entry of the folder of parts on disk, once.
+func (d *Disk) keepParts() error {
+	d.mu.Lock()
+	kept := d.partsKept
+	d.mu.Unlock()
+	if kept {
+		return nil
+	}
+	if err := errors.Join(d.syncFolder(privateDir), d.dot.Sync()); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	d.partsKept = true
+	d.mu.Unlock()
+	return nil
 }
 
 // part is a Part of a Disk.

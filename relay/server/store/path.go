@@ -172,7 +172,8 @@ func (d *Disk) syncFolder(dir string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Sync(), f.Close())
+	defer func() { _ = f.Close() }() // nothing was written through it
+	return f.Sync()
 }
 
 // prune removes dir and the folders above it as far as they are empty, and returns the first that stays.

@@ -49,7 +49,7 @@ func flock(f *handle) error {
 }
 
 func syncFS(f *handle) error {
-	return f.do(Step{Op: "sync"}, func() error { return withFD(f, unix.Syncfs) })
+	return f.do(Step{Op: "syncfs"}, func() error { return withFD(f, unix.Syncfs) })
 }
 
 // startWriteBack asks for a part of f to be put on disk without waiting for it. It is a hint: the sync tells what went wrong.

@@ -219,22 +219,50 @@ func (u *upload) publish() error {
 	}
 }
 
-// move makes the folder, moves the file into it and puts its entry on disk.
-func (u *upload) move(dir, base string) (err error) {
+// move makes the folder, moves the file into it and puts its entry on disk. Unless all of that succeeds, the file is where it was.
+func (u *upload) move(dir, base string) error {
 	folder, err := u.d.makeFolder(dir)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, folder.Close()) }()
+	defer func() { _ = folder.Close() }() // nothing was written through it
 	if err := moveExclusive(u.tmp.dir, u.name, folder, base); err != nil {
-		return err
+		return errors.Join(err, u.unmove(err, folder, base))
+	}
+	if err := u.d.syncFolders(dir, folder); err != nil {
+		// Nobody has been told of the file, nobody could open it yet, and it may not survive.
+		return errors.Join(fmt.Errorf("sync folder: %w", err), u.takeBack(folder, base))
 	}
 	u.name = ""
-	if err := u.d.syncFolders(dir, folder); err != nil {
-		// Nobody has been told of the file, nobody could open it yet, and it may not survive: take it back.
-		return errors.Join(fmt.Errorf("sync folder: %w", err), u.d.takeBack(u.path))
-	}
 	return nil
+}
+
+// unmove undoes what a move did that says it has failed: a disk that is going bad cannot be believed in that either.
+func (u *upload) unmove(err error, folder *handle, base string) error {
+	if errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EROFS) {
+		return nil // said before anything is done
+	}
+	there, err := u.d.root.Lstat(u.path)
+	if gone(err) {
+		return nil
+	}
+	mine, mineErr := u.tmp.root.Lstat(u.name)
+	if err == nil && mineErr == nil && !os.SameFile(there, mine) {
+		return nil // somebody else's
+	}
+	return u.takeBack(folder, base)
+}
+
+// takeBack moves a file back from its path, or at least away from it.
+func (u *upload) takeBack(folder *handle, base string) error {
+	err := moveExclusive(folder, base, u.tmp.dir, u.name)
+	if err == nil {
+		return nil
+	}
+	if !errors.Is(err, fs.ErrExist) { // else it has both names
+		u.name = ""
+	}
+	return u.d.takeBack(u.path)
 }
 
 // SameAs implements Upload.
