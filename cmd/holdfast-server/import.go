@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -82,14 +83,15 @@ func translate(b []byte, file string) (*imported, error) {
 		return nil, problem{file, 0, err.Error()}
 	}
 	im := &imported{values: map[string][]string{}, old: map[string]any{}, names: map[string]string{}, used: map[string]bool{}}
-	for section, v := range doc {
-		if keys, ok := v.(map[string]any); ok {
-			for key, v := range keys {
-				im.put(section+"."+key, v)
-			}
+	for _, section := range slices.Sorted(maps.Keys(doc)) { // in order: of two spellings of a key the same one counts each time
+		keys, ok := doc[section].(map[string]any)
+		if !ok {
+			im.put(section, doc[section])
 			continue
 		}
-		im.put(section, v)
+		for _, key := range slices.Sorted(maps.Keys(keys)) {
+			im.put(section+"."+key, keys[key])
+		}
 	}
 	im.network()
 	im.storage()
@@ -140,6 +142,25 @@ func (im *imported) set(table, key, format string, args ...any) {
 	im.values[table] = append(im.values[table], fmt.Sprintf("%s = %s", key, fmt.Sprintf(format, args...)))
 }
 
+// quote writes a basic string of TOML; Go's own quoting has escapes that TOML lacks.
+func quote(s string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case r < ' ' || r == 0x7f:
+			fmt.Fprintf(&b, "\\u%04X", r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}
+
 func (im *imported) note(format string, args ...any) {
 	im.notes = append(im.notes, fmt.Sprintf(format, args...))
 }
@@ -147,7 +168,7 @@ func (im *imported) note(format string, args ...any) {
 // text is the configuration file.
 func (im *imported) text(from string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# holdfast-server, imported from %s. docs/config.md explains every key.\n", from)
+	fmt.Fprintf(&b, "# holdfast-server, imported from %s. docs/config.md explains every key.\n", oneLine(from))
 	for _, table := range []string{"server", "tls", "storage", "auth", "grace", "limits", "log"} {
 		if lines := im.values[table]; len(lines) > 0 {
 			fmt.Fprintf(&b, "[%s]\n%s\n\n", table, strings.Join(lines, "\n"))
@@ -155,9 +176,19 @@ func (im *imported) text(from string) string {
 	}
 	b.WriteString("# What was not brought over, and why:\n")
 	for _, n := range im.notes {
-		b.WriteString("# " + strings.ReplaceAll(n, "\n", " ") + "\n")
+		b.WriteString("# " + oneLine(n) + "\n")
 	}
 	return b.String()
+}
+
+// oneLine makes text fit for a comment, which holds no control character.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, s)
 }
 
 // reasons says why a key, or a whole section, has no counterpart.

@@ -17,7 +17,7 @@ func (im *imported) network() {
 	host, _ := im.take("server.bindip", "server.interface", "server.listenip", "server.bindaddress")
 	port, _ := im.take("server.listenaddress", "server.listenport", "server.port", "server.listen")
 	if im.on(false, "server.unixsocket") && strings.HasPrefix(port, "/") {
-		im.set("server", "listen", "%q", "unix:"+port)
+		im.set("server", "listen", "%s", quote("unix:"+port))
 	} else {
 		if h, p, err := net.SplitHostPort(port); err == nil {
 			if port = p; host == "" {
@@ -33,20 +33,20 @@ func (im *imported) network() {
 		if host == "" {
 			host = "0.0.0.0"
 		}
-		im.set("server", "listen", "%q", net.JoinHostPort(host, port))
+		im.set("server", "listen", "%s", quote(net.JoinHostPort(host, port)))
 	}
 	im.publicURL()
 	if p, ok := im.take("server.metricsport", "metrics.port"); im.on(ok, "server.metricsenabled", "metrics.enabled") && ok {
-		im.set("server", "metrics_listen", "%q", net.JoinHostPort("127.0.0.1", p))
+		im.set("server", "metrics_listen", "%s", quote(net.JoinHostPort("127.0.0.1", p)))
 	}
 	if d, ok := im.length("timeouts.idletimeout", "timeouts.idle"); ok && d > 0 {
-		im.set("server", "idle_timeout", "%q", d)
+		im.set("server", "idle_timeout", "%s", quote(d.String()))
 	}
 	cert, haveCert := im.take("server.sslcert", "server.tlscert", "server.certfile", "tls.cert", "tls.certfile", "server.sslcertfile")
 	key, haveKey := im.take("server.sslkey", "server.tlskey", "server.keyfile", "tls.key", "tls.keyfile", "server.sslkeyfile")
 	if im.on(haveCert && haveKey, "server.sslenabled", "server.tlsenabled", "tls.enabled") && haveCert && haveKey {
-		im.set("tls", "cert", "%q", cert)
-		im.set("tls", "key", "%q", key)
+		im.set("tls", "cert", "%s", quote(cert))
+		im.set("tls", "key", "%s", quote(key))
 	}
 	if im.on(false, "security.trustproxyheaders", "server.trustproxyheaders") {
 		im.note("server.trusted_proxies is empty: the old server believed X-Forwarded-For of everybody; name your proxy, for example [\"127.0.0.1/32\"]")
@@ -57,11 +57,11 @@ func (im *imported) network() {
 func (im *imported) publicURL() {
 	if v, ok := im.take("server.publicurl", "server.baseurl", "server.externalurl"); ok {
 		if u, err := url.Parse(v); err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http") {
-			im.set("server", "public_url", "%q", u.Scheme+"://"+u.Host+"/")
+			im.set("server", "public_url", "%s", quote(u.Scheme+"://"+u.Host+"/"))
 			return
 		}
 	}
-	im.set("server", "public_url", "%q", "https://upload.example.org/")
+	im.set("server", "public_url", "%s", quote("https://upload.example.org/"))
 	im.note("server.public_url: put the name of your upload host in; its path stays \"/\", as the old server's tokens sign the path from the root")
 	im.note("URLs below /download/ are not served: a file is fetched from where it was put, so get_url of the XMPP server is its put_url")
 }
@@ -72,8 +72,8 @@ func (im *imported) storage() {
 	if !ok {
 		path = "./uploads"
 	}
-	im.set("storage", "path", "%q", path)
-	im.set("storage", "state", "%q", filepath.Join(filepath.Dir(filepath.Clean(path)), "holdfast-state"))
+	im.set("storage", "path", "%s", quote(path))
+	im.set("storage", "state", "%s", quote(filepath.Join(filepath.Dir(filepath.Clean(path)), "holdfast-state")))
 	if !filepath.IsAbs(path) {
 		im.note("storage.path %q is relative; here that means from the folder of the configuration file", path)
 	}
@@ -89,7 +89,7 @@ func (im *imported) auth() {
 	case weakness(token.Secret(s)) != "":
 		im.note("auth.secrets: the secret is weak (%s); change it here and at the XMPP server", weakness(token.Secret(s)))
 	}
-	im.set("auth", "secrets", "[%q]", s)
+	im.set("auth", "secrets", "[%s]", quote(s))
 	var schemes []string
 	if im.on(true, "security.hmacenabled", "auth.hmacenabled") {
 		schemes = append(schemes, "v", "v2", "token", "v3")
@@ -131,7 +131,7 @@ func (im *imported) grace() {
 			}
 			v = last
 		}
-		im.set("grace", w.key, "%q", v)
+		im.set("grace", w.key, "%s", quote(v.String()))
 		last = v
 	}
 }
@@ -139,14 +139,14 @@ func (im *imported) grace() {
 // limits brings over sizes and the life of files.
 func (im *imported) limits() {
 	if z, ok := im.bytes("server.maxuploadsize", "uploads.maxuploadsize", "uploads.maxfilesize", "server.maxfilesize", "ejabberd.maxfilesize"); ok {
-		im.set("limits", "max_upload_size", "%q", z)
+		im.set("limits", "max_upload_size", "%s", quote(z.String()))
 	}
 	if z, ok := im.bytes("server.minfreebytes", "server.minfree", "storage.minfreebytes"); ok {
-		im.set("limits", "min_free", "%q", z)
+		im.set("limits", "min_free", "%s", quote(z.String()))
 	}
 	if d, ok := im.length("server.filettl", "server.maxfileage", "storage.retention"); ok {
 		if im.on(false, "server.filettlenabled") {
-			im.set("limits", "retention", "%q", d)
+			im.set("limits", "retention", "%s", quote(d.String()))
 		} else {
 			im.note("limits.retention is empty: the old configuration names %s without switching it on; files are kept", d)
 		}
@@ -164,14 +164,14 @@ func (im *imported) logging() {
 			v = "warn"
 		}
 		if (&oneOf[levelValues]{}).UnmarshalText([]byte(v)) == nil {
-			im.set("log", "level", "%q", v)
+			im.set("log", "level", "%s", quote(v))
 		}
 	}
 	if im.on(false, "server.loggingjson", "logging.json") {
-		im.set("log", "format", "%q", "json")
+		im.set("log", "format", "%s", quote("json"))
 	}
 	if v, ok := im.take("logging.file", "server.logfile", "log.file"); ok {
-		im.set("log", "file", "%q", filepath.Join(filepath.Dir(v), "holdfast-server.log"))
+		im.set("log", "file", "%s", quote(filepath.Join(filepath.Dir(v), "holdfast-server.log")))
 		im.note("log.file has a name of its own beside the old log")
 	}
 }
