@@ -41,13 +41,17 @@ build: ## all programs into build/
 	@.ci/install gui
 	$(GO) build -o $(BUILD)/holdfast ./cmd/holdfast
 
+# Every lane runs, also after one has failed, so that one run tells everything.
+LANES := check fuzz unit gui e2e
+
 test: ## installs what is missing, then check, short fuzzing and every test
 	@$(MAKE) --no-print-directory install
-	@$(MAKE) --no-print-directory check
-	@$(MAKE) --no-print-directory fuzz
-	@$(MAKE) --no-print-directory unit
-	@$(MAKE) --no-print-directory gui
-	@$(MAKE) --no-print-directory e2e
+	@failed=; for lane in $(LANES); do \
+		begun=$$(date +%s); \
+		$(MAKE) --no-print-directory $$lane || failed="$$failed $$lane"; \
+		echo "lane $$lane took $$(($$(date +%s) - begun)) s"; \
+	done; \
+	[ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
 
 # Without the packages a developer's tests are skipped, one by one and with the reason; CI stops here.
 install:

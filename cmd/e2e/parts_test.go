@@ -227,6 +227,9 @@ func start(t *testing.T, log string, env []string, name string, args ...string) 
 	}
 	t.Cleanup(func() {
 		_ = p.Close()
+		if b, err := os.ReadFile(log); err != nil || bytes.Contains(b, []byte("DATA RACE")) || bytes.Contains(b, []byte("panic:")) {
+			t.Errorf("%s: %v, or a crash or a data race in its output", filepath.Base(log), err)
+		}
 		if t.Failed() {
 			t.Logf("end of %s:\n%s", filepath.Base(log), lab.Tail(log, 8<<10))
 		}
