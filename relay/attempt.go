@@ -128,7 +128,7 @@ func (t *trial) guard(ctx context.Context) {
 	tick := time.NewTicker(max(min(time.Second, stall/4, t.d.r.c.GiveUp/4), time.Millisecond))
 	defer tick.Stop()
 	refreshed := t.refreshed
-	var last progressMark
+	var last, before progressMark
 	moved, probed := time.Now(), time.Time{}
 	for {
 		select {
@@ -141,10 +141,14 @@ func (t *trial) guard(ctx context.Context) {
 				t.end(errRefreshed)
 				return
 			}
-			probed = time.Now()
+			probed, before = time.Now(), t.mark()
 		case now := <-tick.C:
-			if mark := t.mark(); mark != last {
-				last, moved, probed = mark, now, time.Time{}
+			mark := t.mark()
+			if mark != last {
+				last, moved = mark, now
+			}
+			if mark.arrivedSince(before) {
+				probed = time.Time{} // the connection outlived the change
 			}
 			if r := t.d.spool.current(); r != nil && r.starved() {
 				t.d.extend() // it is the client who is slow
@@ -184,6 +188,14 @@ func (t *trial) end(cause error) {
 type progressMark struct {
 	sent  int64
 	acked uint64
+}
+
+// arrivedSince says whether the other side got bytes since before; what only the kernel here took proves nothing.
+func (m progressMark) arrivedSince(before progressMark) bool {
+	if m.acked == 0 {
+		return m.sent > before.sent // not to be found out
+	}
+	return m.acked > before.acked
 }
 
 func (t *trial) mark() progressMark {
