@@ -70,6 +70,8 @@ unit: ## every package but the windows and the end-to-end tests, with the race d
 
 gui: ## the windows and the tray, on a screen of their own
 	$(GO) test -p 1 -timeout 20m $(GUI)
+	@if [ "$$(id -u)" = 0 ]; then mkdir -p $(BUILD) && $(GO) run ./cmd/lab/screenshots -out $(BUILD)/screenshots; \
+	else echo "Without root the tray is not tried on a real panel."; fi
 
 e2e: ## real XMPP servers, clients and curl against the programs (root)
 	$(GO) test -count=1 -timeout 20m ./cmd/e2e
