@@ -5,5 +5,5 @@
 //
 // # Invariants
 //   - Success means that the receiver has the same SHA-256, never only that a status code was right.
-//   - Nothing here reaches into a package: the programs are driven as a person or another program would.
+//   - The programs are driven as a person or another program would; a package is used to make slots, never to look inside.
 package e2e
