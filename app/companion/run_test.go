@@ -146,30 +146,47 @@ func TestThereIsOneCompanion(t *testing.T) {
 	startAt(t, r.paths, env(nil)) // a third may start now
 }
 
-func TestStopEndsTheCompanion(t *testing.T) {
-	p, getenv := desk(t)
-	write(t, p.Config, anyListen)
-	ready := make(chan string, 1)
-	done := make(chan error, 1)
-	go func() {
-		done <- Run(context.Background(), p, Options{Getenv: getenv, Ready: func(l string) { ready <- l }})
-	}()
-	<-ready
-	c, err := control.Dial(t.Context(), p.Runtime)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = c.Close() }()
-	if err := c.Stop(t.Context()); err != nil {
-		t.Errorf("Stop: %v", err)
-	}
-	select {
-	case err := <-done:
-		if err != nil {
-			t.Errorf("Run: %v", err)
-		}
-	case <-time.After(10 * time.Second):
-		t.Fatal("it goes on")
+func TestStopIsAnsweredAndEndsTheCompanion(t *testing.T) {
+	address := lab.Bus(t)
+	t.Setenv("DBUS_SESSION_BUS_ADDRESS", address)
+	for name, dial := range map[string]func(Paths) (control.Client, error){
+		"socket": func(p Paths) (control.Client, error) { return control.Dial(t.Context(), p.Runtime) },
+		"bus":    func(Paths) (control.Client, error) { return control.DialBus(t.Context(), address) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, getenv := desk(t)
+			write(t, p.Config, anyListen)
+			ready := make(chan string, 1)
+			done := make(chan error, 1)
+			go func() {
+				done <- Run(context.Background(), p, Options{Ready: func(l string) { ready <- l }, Getenv: func(name string) string {
+					if name == "DBUS_SESSION_BUS_ADDRESS" {
+						return address
+					}
+					return getenv(name)
+				}})
+			}()
+			<-ready
+			c, err := dial(p)
+			for control.KindOf(err) == control.NotRunning { // the bus name comes a moment later
+				c, err = dial(p)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = c.Close() }()
+			if err := c.Stop(t.Context()); err != nil {
+				t.Errorf("Stop: %v", err)
+			}
+			select {
+			case err := <-done:
+				if err != nil {
+					t.Errorf("Run: %v", err)
+				}
+			case <-time.After(10 * time.Second):
+				t.Fatal("it goes on")
+			}
+		})
 	}
 }
 
