@@ -145,7 +145,8 @@ func (d *Disk) needFolder(name string) error {
 
 // takeLock locks the store for this process and reports whether the last one stopped in order.
 func (d *Disk) takeLock(dir string) (clean bool, err error) {
-	d.lock, err = d.root.OpenFile(lockFile, os.O_RDWR|os.O_CREATE|unix.O_NONBLOCK, fileMode)
+	// Read-only: a file system on which something is open for writing cannot be remounted read-only.
+	d.lock, err = d.root.OpenFile(lockFile, os.O_RDONLY|os.O_CREATE|unix.O_NONBLOCK, fileMode)
 	if err != nil {
 		return false, explain("open the store's lock", err)
 	}
@@ -164,10 +165,24 @@ func (d *Disk) takeLock(dir string) (clean bool, err error) {
 		clean = true
 	}
 	// On a full disk this still works: the file gets shorter.
-	if err := d.lock.Truncate(0); err != nil {
+	if err := d.mark(""); err != nil {
 		return false, explain("mark the store as in use", err)
 	}
 	return clean, nil
+}
+
+// mark writes what the lock file says.
+func (d *Disk) mark(text string) (err error) {
+	f, err := d.root.OpenFile(lockFile, os.O_WRONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if err := f.Truncate(0); err != nil || text == "" {
+		return err
+	}
+	_, err = f.WriteAt([]byte(text), 0)
+	return err
 }
 
 // SetMinFree changes Options.MinFree.
@@ -180,7 +195,7 @@ func (d *Disk) Close() error {
 	d.mu.Unlock()
 	if !clean {
 		d.opt.Log.Warn("store not marked as clean", "error", "a file could not be taken back")
-	} else if _, err := d.lock.WriteAt([]byte(cleanMark), 0); err != nil {
+	} else if err := d.mark(cleanMark); err != nil {
 		// The next start syncs the file system instead, so nothing is lost.
 		d.opt.Log.Warn("store not marked as clean", "error", err)
 	}
