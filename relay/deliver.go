@@ -69,9 +69,9 @@ func (d *delivery) run(ctx context.Context) outcome {
 		case fail:
 			return outcome{status: v.status, sentence: v.sentence, reason: v.reason, detail: describe(a, v)}
 		case redirect:
-			to, err := redirectTarget(d.url, a.header.Get("Location"))
-			if err != nil {
-				return outcome{status: http.StatusBadGateway, sentence: err.Error(), reason: ReasonRefused, detail: a.header.Get("Location")}
+			to, refused := redirectTarget(d.url, a.header.Get("Location"))
+			if refused != "" {
+				return outcome{status: http.StatusBadGateway, sentence: refused, reason: ReasonRefused, detail: a.header.Get("Location")}
 			}
 			d.url = to
 			d.past.redirects++

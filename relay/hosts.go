@@ -52,10 +52,16 @@ func ParseHost(s string) (Host, error) {
 		return Host{ip.Unmap().String(), port}, nil
 	}
 	name, err := canonicalName(name)
-	if err != nil || name == "" || strings.ContainsFunc(name, notInName) {
+	if err != nil || !isName(name) {
 		return refuse()
 	}
 	return Host{name, port}, nil
+}
+
+// isName says whether name can be a host name: labels of letters, digits, hyphens (and underscores), none empty.
+func isName(name string) bool {
+	return name != "" && !strings.HasPrefix(name, ".") && !strings.HasSuffix(name, ".") && !strings.Contains(name, "..") &&
+		!strings.ContainsFunc(name, notInName)
 }
 
 func notInName(c rune) bool {
@@ -115,7 +121,7 @@ func canonicalTarget(hostport, defaultPort string) (string, error) {
 		return net.JoinHostPort(ip.Unmap().String(), port), nil
 	}
 	name, err := canonicalName(host)
-	if err != nil || name == "" || strings.ContainsFunc(name, notInName) {
+	if err != nil || !isName(name) {
 		return "", fmt.Errorf("%q is not a host", hostport)
 	}
 	return net.JoinHostPort(name, port), nil

@@ -196,30 +196,30 @@ func backOff(n int, first, most time.Duration) time.Duration {
 	return d - time.Duration(rand.Int64N(int64(d)/4+1))
 }
 
-// redirectTarget is where a 307 or 308 leads, if the relay may go there: same host, over https.
-func redirectTarget(from *url.URL, location string) (*url.URL, error) {
+// redirectTarget is where a 307 or 308 leads, if the relay may go there: same host, over https. Else the sentence
+// says why not.
+func redirectTarget(from *url.URL, location string) (to *url.URL, refused string) {
 	if location == "" {
-		return nil, errors.New("The server redirects the upload, but does not say where")
+		return nil, "The server redirects the upload, but does not say where"
 	}
 	to, err := from.Parse(location)
 	if err != nil {
-		return nil, errors.New("The server redirects the upload to an address that is not valid")
+		return nil, "The server redirects the upload to an address that is not valid"
 	}
 	if to.Scheme != "https" {
-		return nil, errors.New("The server redirects the upload to an address without encryption")
+		return nil, "The server redirects the upload to an address without encryption"
 	}
 	a, err1 := canonicalTarget(from.Host, "443")
 	b, err2 := canonicalTarget(to.Host, "443")
+	same := err1 == nil && err2 == nil && a == b
 	if from.Scheme == "http" { // from http to https of one host: the port may differ
-		if err1 == nil && err2 == nil && sameName(a, b) {
-			return to, nil
-		}
+		same = err1 == nil && err2 == nil && sameName(a, b)
 	}
-	if err1 != nil || err2 != nil || a != b || to.User != nil {
-		return nil, errors.New("The server redirects the upload to another host")
+	if !same || to.User != nil {
+		return nil, "The server redirects the upload to another host"
 	}
 	to.Fragment = ""
-	return to, nil
+	return to, ""
 }
 
 // certificateProblem names what is wrong with a server's certificate in words.
@@ -288,7 +288,7 @@ func refusal(status int) string {
 		return "The server is full"
 	}
 	if t := http.StatusText(status); t != "" {
-		return "The server refused the upload: " + strings.ToLower(t[:1]) + t[1:]
+		return "The server refused the upload: " + strings.ToLower(t)
 	}
 	return "The server refused the upload"
 }

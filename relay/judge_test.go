@@ -113,8 +113,8 @@ func TestRedirectTargets(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if to, err := redirectTarget(u, tc.location); (err == nil) != tc.ok {
-			t.Errorf("%s -> %q: %v %v", tc.from, tc.location, to, err)
+		if to, refused := redirectTarget(u, tc.location); (refused == "") != tc.ok || (to != nil) != tc.ok {
+			t.Errorf("%s -> %q: %v %q", tc.from, tc.location, to, refused)
 		}
 	}
 }
@@ -130,7 +130,7 @@ func TestHosts(t *testing.T) {
 			t.Errorf("%q: %q %v, want %q", s, got, err, want)
 		}
 	}
-	for _, s := range []string{"", ":443", "https://upload.example.org", "upload.example.org/x", "a b", "a:0", "a:65536", "a:x", "a\"b", "fe80::1%eth0", "*", "a:1:2"} {
+	for _, s := range []string{"", ":443", "https://upload.example.org", "upload.example.org/x", "a b", "a:0", "a:65536", "a:x", "a\"b", "fe80::1%eth0", "*", "a:1:2", ".", "..", ".. ", ".a", "a..b"} {
 		if got, err := ParseHost(s); err == nil {
 			t.Errorf("%q is taken for %q", s, got)
 		}

@@ -137,7 +137,7 @@ func TestFinalRefusals(t *testing.T) {
 		{"a standard phrase", "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", 403, "The server refused the upload"},
 		{"401", "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\nContent-Length: 0\r\n\r\n", 401, "The server refused the upload"},
 		{"409 on the first attempt", "HTTP/1.1 409 Conflict\r\nContent-Length: 0\r\n\r\n", 409, "The server already has another file under this address"},
-		{"501", "HTTP/1.1 501 Not Implemented\r\nContent-Length: 0\r\n\r\n", 501, "The server refused the upload: not Implemented"},
+		{"501", "HTTP/1.1 501 Not Implemented\r\nContent-Length: 0\r\n\r\n", 501, "The server refused the upload: not implemented"},
 		{"301", "HTTP/1.1 301 Moved\r\nLocation: https://upload.test/x\r\nContent-Length: 0\r\n\r\n", 502, "The server sends the upload elsewhere (301), which would lose the file"},
 		{"302", "HTTP/1.1 302 Found\r\nLocation: https://upload.test/x\r\nContent-Length: 0\r\n\r\n", 502, "The server sends the upload elsewhere (302), which would lose the file"},
 		{"303", "HTTP/1.1 303 See Other\r\nLocation: https://upload.test/x\r\nContent-Length: 0\r\n\r\n", 502, "The server sends the upload elsewhere (303), which would lose the file"},
