@@ -39,7 +39,9 @@ func (c *Core) Create(ctx context.Context, id ID, f Facts, stop func()) (*Hold, 
 		return nil, err
 	}
 	f.Created = c.c.Now().UTC()
-	f.Expires = f.Created.Add(c.c.Lifetime)
+	if end := f.Created.Add(c.c.Lifetime); f.Expires.IsZero() || f.Expires.After(end) {
+		f.Expires = end
+	}
 	b, err := json.Marshal(f)
 	if err != nil {
 		return nil, fmt.Errorf("facts of the upload: %w", err)
@@ -70,10 +72,10 @@ func (c *Core) reserve(r *resource, h *Hold) error {
 	if old := c.byKey[r.key]; old != nil {
 		return ErrExists // also one that is over and waits for the sweep
 	}
-	if c.perSource[r.status.Source] >= c.limits.PerSource {
+	if !r.status.Piece && c.perSource[r.status.Source] >= c.limits.PerSource {
 		return fmt.Errorf("%w: of one source", ErrLimit)
 	}
-	if r.status.Size > c.limits.Bytes-c.bytes {
+	if !r.status.Piece && r.status.Size > c.limits.Bytes-c.bytes {
 		return fmt.Errorf("%w: in bytes", ErrLimit)
 	}
 	r.holder = h
@@ -213,6 +215,19 @@ func (h *Hold) Match(src io.Reader) error {
 	}
 	return err
 }
+
+// Reader reads the bytes received from offset on, while the hold lasts.
+func (h *Hold) Reader(offset int64) io.Reader {
+	if h.part == nil {
+		return errReader{ErrDone}
+	}
+	return io.NewSectionReader(h.part, offset, h.part.Size()-offset)
+}
+
+// errReader has nothing to read.
+type errReader struct{ err error }
+
+func (r errReader) Read([]byte) (int, error) { return 0, r.err }
 
 // Sum feeds all bytes received to sum.
 func (h *Hold) Sum(sum hash.Hash) error {

@@ -108,8 +108,9 @@ type Facts struct {
 	Source  string          `json:"source"` // whom Limits.PerSource counts: identity or address block
 	Door    string          `json:"door"`   // the protocol it came by
 	Note    json.RawMessage `json:"note,omitempty"`
-	Created time.Time       `json:"created"` // set by Create
-	Expires time.Time       `json:"expires"` // set by Create
+	Piece   bool            `json:"piece,omitempty"` // of another resource, for which Limits and Other count its bytes already
+	Created time.Time       `json:"created"`         // set by Create
+	Expires time.Time       `json:"expires"`         // set by Create, unless it is set and sooner
 }
 
 // Status is what is known of a resource.
@@ -212,7 +213,7 @@ func (c *Core) Other(path string, id ID) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n := c.byPath[path]
-	if r := c.byKey[id.key()]; r != nil && r.status.Path == path {
+	if r := c.byKey[id.key()]; r != nil && r.status.Path == path && !r.status.Piece {
 		n--
 	}
 	return n > 0
@@ -230,6 +231,9 @@ func (c *Core) findLocked(key string) *resource {
 // addLocked counts r in.
 func (c *Core) addLocked(r *resource) {
 	c.byKey[r.key] = r
+	if r.status.Piece {
+		return
+	}
 	c.byPath[r.status.Path]++
 	if !r.status.Done {
 		c.bytes += r.status.Size
@@ -247,6 +251,9 @@ func (c *Core) finishLocked(r *resource) {
 }
 
 func (c *Core) releaseLocked(r *resource) {
+	if r.status.Piece {
+		return
+	}
 	c.bytes -= r.status.Size
 	if c.perSource[r.status.Source]--; c.perSource[r.status.Source] == 0 {
 		delete(c.perSource, r.status.Source)
@@ -260,6 +267,9 @@ func (c *Core) dropLocked(r *resource) {
 	}
 	r.gone = true
 	delete(c.byKey, r.key)
+	if r.status.Piece {
+		return
+	}
 	if c.byPath[r.status.Path]--; c.byPath[r.status.Path] == 0 {
 		delete(c.byPath, r.status.Path)
 	}
