@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"holdfast/app/control"
@@ -50,7 +51,7 @@ func (r resets) reset(ctx context.Context, kinds []string, dryRun bool, done fun
 		}
 		wanted = append(wanted, kind)
 	}
-	installed := desktop.Find(r.dirs)
+	installed := r.known()
 	var targets []desktop.Client
 	if len(wanted) == 0 {
 		targets = installed
@@ -102,6 +103,22 @@ func (r resets) reset(ctx context.Context, kinds []string, dryRun bool, done fun
 		r.prune()
 	}
 	return render(doc)
+}
+
+// known lists the installed clients, and those whose program is not found but whose cache is there: the program may
+// lie outside of PATH or just have been removed, and its cache can be moved aside all the same.
+func (r resets) known() []desktop.Client {
+	installed := desktop.Find(r.dirs)
+	for _, kind := range desktop.Kinds() {
+		if slices.ContainsFunc(installed, func(c desktop.Client) bool { return c.Kind == kind }) {
+			continue
+		}
+		plan, err := cache.PlanFor(r.roots, string(kind), string(desktop.Native))
+		if err != nil || len(plan.Steps) > 0 {
+			installed = append(installed, desktop.Client{Kind: kind, Install: desktop.Native})
+		}
+	}
+	return installed
 }
 
 // open connects to the session bus. Where there is none, clients can only be looked for among the processes.

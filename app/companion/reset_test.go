@@ -147,3 +147,21 @@ func TestOfflineSaysWhatNeedsACompanion(t *testing.T) {
 		t.Errorf("Uploads: %s, %v", doc, err)
 	}
 }
+
+func TestResetFindsTheCacheOfAClientWhoseProgramIsNotFound(t *testing.T) {
+	p, getenv := desk(t)
+	if err := os.Remove(filepath.Join(p.Home, "bin", "gajim")); err != nil {
+		t.Fatal(err)
+	}
+	f := NewOffline(p, Options{Getenv: getenv})
+	for _, kinds := range [][]string{nil, {"gajim"}} {
+		doc, err := f.Reset(t.Context(), kinds, true)
+		d := resetOf(t, doc, err)
+		if len(d.Clients) != 1 || d.Clients[0].Client != "gajim" || d.Clients[0].Install != "native" || len(d.Clients[0].Steps) == 0 {
+			t.Errorf("dry run of %v: %s", kinds, doc)
+		}
+	}
+	if _, err := f.Reset(t.Context(), []string{"dino"}, true); err == nil {
+		t.Error("a Dino that is not there was reset")
+	}
+}
