@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,12 +22,12 @@ import (
 // fakeRing is a keyring of functions; a nil one answers from the map.
 type fakeRing struct {
 	items map[string]string
-	gets  int
+	gets  atomic.Int32
 	get   func() error
 }
 
 func (f *fakeRing) Get(_, user string) (string, error) {
-	f.gets++
+	f.gets.Add(1)
 	if f.get != nil {
 		if err := f.get(); err != nil {
 			return "", err
@@ -106,8 +107,8 @@ func TestKeyIsReadOnce(t *testing.T) {
 			t.Fatalf("got %q %v", key.Prefix, err)
 		}
 	}
-	if ring.gets != 1 {
-		t.Errorf("%d reads, want 1", ring.gets)
+	if ring.gets.Load() != 1 {
+		t.Errorf("%d reads, want 1", ring.gets.Load())
 	}
 }
 
@@ -157,8 +158,8 @@ func TestKeyringThatDoesNotAnswer(t *testing.T) {
 		if d := time.Since(start); d != time.Minute {
 			t.Errorf("waited %v, want 1m0s when a person asked", d)
 		}
-		if ring.gets != 1 {
-			t.Errorf("%d calls at a time, want 1", ring.gets)
+		if ring.gets.Load() != 1 {
+			t.Errorf("%d calls at a time, want 1", ring.gets.Load())
 		}
 		close(release) // the person unlocks it at last
 		synctest.Wait()
@@ -179,8 +180,8 @@ func TestWithoutBusNothingIsAsked(t *testing.T) {
 	if _, err := s.Key(t.Context(), "h"); !errors.Is(err, ErrAbsent) {
 		t.Errorf("got %v, want ErrAbsent", err)
 	}
-	if s.Probe(t.Context()) != Absent || ring.gets > 0 {
-		t.Errorf("state %q, %d calls", s.State(), ring.gets)
+	if s.Probe(t.Context()) != Absent || ring.gets.Load() > 0 {
+		t.Errorf("state %q, %d calls", s.State(), ring.gets.Load())
 	}
 	t.Setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path="+filepath.Join(t.TempDir(), "bus"))
 	if !HasBus() {
