@@ -9,14 +9,20 @@ import (
 	"testing"
 
 	"holdfast/relay/server"
+	"holdfast/relay/server/resume"
 	"holdfast/relay/token"
 )
 
-func BenchmarkPut1KiB(b *testing.B)   { benchmarkPut(b, 1<<10) }
-func BenchmarkPut1MiB(b *testing.B)   { benchmarkPut(b, 1<<20) }
-func BenchmarkPut100MiB(b *testing.B) { benchmarkPut(b, 100<<20) }
+func BenchmarkPut1KiB(b *testing.B)   { benchmarkPut(b, 1<<10, false) }
+func BenchmarkPut1MiB(b *testing.B)   { benchmarkPut(b, 1<<20, false) }
+func BenchmarkPut100MiB(b *testing.B) { benchmarkPut(b, 100<<20, false) }
 
-func benchmarkPut(b *testing.B, size int) {
+// The same with an id, as the relay sends it.
+func BenchmarkResumablePut1KiB(b *testing.B)   { benchmarkPut(b, 1<<10, true) }
+func BenchmarkResumablePut1MiB(b *testing.B)   { benchmarkPut(b, 1<<20, true) }
+func BenchmarkResumablePut100MiB(b *testing.B) { benchmarkPut(b, 100<<20, true) }
+
+func benchmarkPut(b *testing.B, size int, resumable bool) {
 	l := newLab(b, func(c *server.Config) { c.Log = nil; c.Settings.MaxUpload = 0 })
 	body := bytes.Repeat([]byte("x"), size)
 	var n atomic.Int64
@@ -33,6 +39,9 @@ func benchmarkPut(b *testing.B, size int) {
 				return
 			}
 			req.Header.Set("Content-Type", "text/plain")
+			if resumable {
+				req.Header.Set("Holdfast-Upload", string(resume.NewID()))
+			}
 			resp, err := tr.RoundTrip(req)
 			if err != nil {
 				b.Error(err)

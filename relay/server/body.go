@@ -36,7 +36,7 @@ func newBody(w http.ResponseWriter, r *http.Request, idle time.Duration) *body {
 
 // stopAfter is how long a body that is stopped may go on: enough to take what the kernel has of it already, which spares
 // the client to send that again, and short enough for whoever waits.
-const stopAfter = 4 * time.Millisecond
+const stopAfter = 3 * time.Millisecond
 
 // stop makes Read end soon. Another goroutine may call it while the request lasts.
 func (b *body) stop() {

@@ -3,6 +3,7 @@ package server_test
 import (
 	"bytes"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -342,4 +343,68 @@ func TestTimeIsJudgedOnce(t *testing.T) {
 	want(t, s.patch(0, "hello"), 204, "")
 	l.clock.Add(int64((72 * time.Hour) / time.Second))
 	want(t, s.head(), 404, "no-upload")
+}
+
+func TestANewerRequestEndsTheOlderOverTLS(t *testing.T) {
+	l := newLab(t)
+	secure, pool, _ := tlsLab(t, l)
+	body := content(1 << 20)
+	for _, version := range []int{1, 2} {
+		t.Run(fmt.Sprintf("HTTP/%d", version), func(t *testing.T) {
+			tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: version == 2}
+			defer tr.CloseIdleConnections()
+			client := &http.Client{Transport: tr}
+			s := l.resuming(fmt.Sprintf("tls/%d", version), len(body))
+			target := secure + strings.TrimPrefix(s.url, l.base)
+			do := func(method string, body io.Reader, length int, headers ...string) (*http.Response, error) {
+				req, err := http.NewRequestWithContext(t.Context(), method, target, body)
+				if err != nil {
+					return nil, err
+				}
+				req.ContentLength = int64(length)
+				for _, h := range s.headers(headers...)[1:] {
+					k, v, _ := strings.Cut(h, ": ")
+					req.Header.Set(k, v)
+				}
+				resp, err := client.Do(req)
+				if err == nil {
+					_ = resp.Body.Close()
+				}
+				return resp, err
+			}
+			pr, pw := io.Pipe()
+			older := make(chan error, 1)
+			go func() {
+				resp, err := do("PUT", pr, len(body), "Content-Type: "+s.typ)
+				if err == nil && resp.StatusCode != 409 {
+					err = fmt.Errorf("the older was answered %s", resp.Status)
+				}
+				if err == nil && resp.ProtoMajor != version {
+					err = fmt.Errorf("it was %s", resp.Proto)
+				}
+				older <- err
+			}()
+			if _, err := io.WriteString(pw, body[:300_000]); err != nil {
+				t.Fatal(err)
+			}
+			s.received(262144)
+			began := time.Now()
+			resp, err := do("HEAD", nil, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("the newer request took %s", time.Since(began))
+			wantAt(t, resp, 204, 300_000, "?0")
+			resp, err = do("PATCH", strings.NewReader(body[300_000:]), len(body)-300_000,
+				"Content-Type: application/partial-upload", "Upload-Offset: 300000", "Upload-Complete: ?1")
+			if err != nil || resp.StatusCode != 201 {
+				t.Fatalf("PATCH: %v, %v", resp, err)
+			}
+			s.mustBe(body)
+			_ = pw.Close()
+			if err := <-older; err != nil && version == 2 { // over HTTP/1 the client may see its connection end first
+				t.Error(err)
+			}
+		})
+	}
 }
