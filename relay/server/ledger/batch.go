@@ -61,6 +61,9 @@ type batch struct {
 	sessions   map[string]Session
 	ends       map[string]moment
 	attributes map[key]attributes
+	contents   map[key]string   // by SHA-256; empty: forgotten
+	charges    []charge         // in order
+	used       map[string]int64 // what they come to for each owner
 	recovered  bool
 	cut        time.Time // when the batch was closed for writing
 }
@@ -72,11 +75,13 @@ func newBatch() *batch {
 		sessions:   make(map[string]Session),
 		ends:       make(map[string]moment),
 		attributes: make(map[key]attributes),
+		contents:   make(map[key]string),
+		used:       make(map[string]int64),
 	}
 }
 
 func (b *batch) len() int {
-	return len(b.slots) + len(b.tokens) + len(b.sessions) + len(b.ends) + len(b.attributes)
+	return len(b.slots) + len(b.tokens) + len(b.sessions) + len(b.ends) + len(b.attributes) + len(b.contents) + len(b.charges)
 }
 
 func (b *batch) empty() bool { return b.len() == 0 && !b.recovered }
@@ -97,6 +102,10 @@ func (b *batch) add(younger *batch) {
 	maps.Copy(b.sessions, younger.sessions)
 	maps.Copy(b.ends, younger.ends)
 	maps.Copy(b.attributes, younger.attributes)
+	maps.Copy(b.contents, younger.contents)
+	for _, c := range younger.charges {
+		b.charge(c)
+	}
 	b.recovered = b.recovered || younger.recovered
 }
 
@@ -104,18 +113,18 @@ func (b *batch) add(younger *batch) {
 // through a large store is as slow as the disk; where that is not possible, nothing is added and the result is false.
 func (l *Ledger) note(add func(*batch)) bool {
 	l.mu.Lock()
-	if l.next.len() >= l.opt.MaxPending {
+	if l.pendingLocked() >= l.opt.MaxPending {
 		full := !l.failing.IsZero() // the writing goroutine keeps trying
 		if !full {
 			l.mu.Unlock()
 			full = l.flush() != nil
 			l.mu.Lock()
 		}
-		if full && l.next.len() >= l.opt.MaxPending {
+		if full && l.pendingLocked() >= l.opt.MaxPending {
 			defer l.mu.Unlock()
 			if !l.lost {
 				l.lost = true
-				l.opt.Log.Error("ledger entries dropped, the next start will look at the store again", "pending", l.next.len(), "error", l.failure)
+				l.opt.Log.Error("ledger entries dropped, the next start will look at the store again", "pending", l.pendingLocked(), "error", l.failure)
 			}
 			return false
 		}
@@ -127,6 +136,15 @@ func (l *Ledger) note(add func(*batch)) bool {
 	default: // it knows
 	}
 	return true
+}
+
+// pendingLocked is how many entries are in memory and not known to be on disk.
+func (l *Ledger) pendingLocked() int {
+	n := l.next.len()
+	if l.writing != nil {
+		n += l.writing.len()
+	}
+	return n
 }
 
 // flush writes the next batch. What could not be written stays, below what was noted meanwhile.

@@ -37,6 +37,9 @@ var migrations = [...]string{
 	 CREATE INDEX ends_until ON ends (until);
 	 CREATE TABLE attributes (path BLOB PRIMARY KEY, type TEXT NOT NULL, digest BLOB, retain INTEGER NOT NULL) WITHOUT ROWID;
 	 CREATE TABLE marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;`,
+	`CREATE TABLE charges (path TEXT PRIMARY KEY, owner TEXT NOT NULL, size INTEGER NOT NULL) WITHOUT ROWID;
+	 CREATE TABLE used (owner TEXT PRIMARY KEY, bytes INTEGER NOT NULL) WITHOUT ROWID;
+	 CREATE TABLE contents (digest BLOB PRIMARY KEY, path TEXT NOT NULL) WITHOUT ROWID;`,
 }
 
 // Marks: clean is 1 after a clean stop; known is the moment before which nothing can be missing.
@@ -46,7 +49,7 @@ const (
 )
 
 // statements are the ones that an upload waits for.
-type statements struct{ slot, token, session, attributes *sql.Stmt }
+type statements struct{ slot, token, session, attributes, used, content *sql.Stmt }
 
 func (s *statements) prepare(ctx context.Context, db *sql.DB) error {
 	for _, p := range []struct {
@@ -57,6 +60,8 @@ func (s *statements) prepare(ctx context.Context, db *sql.DB) error {
 		{&s.token, `SELECT path, until FROM tokens WHERE mac = ?`},
 		{&s.session, `SELECT id, last_fresh, fresh_addr, name FROM sessions WHERE owner = ?`},
 		{&s.attributes, `SELECT type, digest, retain FROM attributes WHERE path = ?`},
+		{&s.used, `SELECT bytes FROM used WHERE owner = ?`},
+		{&s.content, `SELECT path FROM contents WHERE digest = ?`},
 	} {
 		var err error
 		if *p.stmt, err = db.PrepareContext(ctx, p.query); err != nil {
@@ -68,7 +73,7 @@ func (s *statements) prepare(ctx context.Context, db *sql.DB) error {
 
 func (s *statements) close() error {
 	var errs []error
-	for _, stmt := range []*sql.Stmt{s.slot, s.token, s.session, s.attributes} {
+	for _, stmt := range []*sql.Stmt{s.slot, s.token, s.session, s.attributes, s.used, s.content} {
 		if stmt != nil {
 			errs = append(errs, stmt.Close())
 		}

@@ -1,4 +1,5 @@
-// Package ledger remembers what an upload server must not forget: burnt slots, used tokens, sessions, and when files end.
+// Package ledger remembers what an upload server must not forget: burnt slots, used tokens, sessions, when files end, and how
+// much everybody uses.
 //
 // # Invariants
 //   - What was noted is seen at once by every reader; it is on disk within a second and after Close.
@@ -187,11 +188,14 @@ func (l *Ledger) Health() error {
 	if l.failing.IsZero() {
 		return nil
 	}
-	if l.opt.Now().Sub(l.failing) < failLimit && l.next.len() < l.opt.MaxPending {
+	if l.opt.Now().Sub(l.failing) < failLimit && l.pendingLocked() < l.opt.MaxPending {
 		return nil // what is in memory is safe as long as the process is, and the next start looks at the store otherwise
 	}
 	return fmt.Errorf("ledger cannot be written since %s: %w", l.failing.UTC().Format(time.RFC3339), l.failure)
 }
+
+// Sync waits until what was noted is on disk.
+func (l *Ledger) Sync() error { return l.flush() }
 
 // Unclean reports whether the ledger may have forgotten slots burnt after since, because it was new or the last stop was not clean.
 // The server then walks the store for files younger than since, burns them again, and calls Recovered.

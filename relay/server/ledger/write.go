@@ -13,7 +13,7 @@ func (l *Ledger) write(b *batch, mayAdvance bool) error {
 	ctx := context.Background() // bounded by the busy timeout; half a batch would help nobody
 	return l.inTx(ctx, func(tx *sql.Tx) error {
 		for _, part := range []func(context.Context, *sql.Tx) error{
-			b.writeSlots, b.writeTokens, b.writeSessions, b.writeEnds, b.writeAttributes,
+			b.writeSlots, b.writeTokens, b.writeSessions, b.writeEnds, b.writeAttributes, b.writeContents, b.writeCharges,
 		} {
 			if err := part(ctx, tx); err != nil {
 				return err
