@@ -55,7 +55,8 @@ func (f *front) intercept(ctx context.Context, target string, cert *tls.Certific
 	if err != nil {
 		return
 	}
-	client := &replayConn{Conn: f.conn, r: io.MultiReader(bytes.NewReader(seen), f.br)}
+	below := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(seen), f.br), 128<<10)
+	client := &replayConn{Conn: f.conn, r: below}
 	if hello == nil || !speaksHTTP1(hello.SupportedProtos) {
 		f.readBy(ctx, time.Time{})
 		f.splice(ctx, target, seen)
@@ -69,7 +70,7 @@ func (f *front) intercept(ctx context.Context, target string, cert *tls.Certific
 		return
 	}
 	in := newFront(f.r, tc, f.raw)
-	in.target = target
+	in.target, in.below = target, below
 	in.serve(ctx)
 	_ = f.conn.SetWriteDeadline(time.Now().Add(time.Second))
 	_ = tc.CloseWrite()

@@ -2,7 +2,6 @@ package relay
 
 import (
 	"context"
-	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -160,7 +159,13 @@ func (b *limitedBody) Read(p []byte) (int, error) {
 		b.f.readBy(b.ctx, now.Add(bodyLimit))
 	}
 	n, err := b.req.Body.Read(p)
+	// TLS gives one record (16 KiB) at a time; take those that are already here, so that the spool is written in larger pieces.
+	for err == nil && n < len(p) && b.f.below != nil && b.f.below.Buffered() > maxRecord {
+		var m int
+		m, err = b.req.Body.Read(p[n:])
+		n += m
+	}
 	return n, err
 }
 
-var _ net.Conn = (*replayConn)(nil)
+const maxRecord = 16<<10 + 256 + 5 // RFC 8446 section 5.2

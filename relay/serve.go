@@ -109,6 +109,8 @@ type front struct {
 	head   *headReader
 	br     *bufio.Reader
 	target string // host:port of the intercepted host; empty: the proxy itself
+
+	below *bufio.Reader // below TLS, for reading several records at a time; nil without TLS
 }
 
 func newFront(r *Relay, conn, raw net.Conn) *front {
