@@ -356,10 +356,7 @@ func (p *part) stay(u *upload) error {
 	if u.failed != nil { // a sync went wrong: only what was marked before is on disk
 		return p.Truncate(p.state.offset)
 	}
-	if err := p.state.save(p.size, growing, p.acked); err != nil {
-		return explain("mark part", err)
-	}
-	return nil
+	return p.Sync(p.size)
 }
 
 // SameAs implements Part.
