@@ -27,16 +27,19 @@ type body struct {
 
 	mu      sync.Mutex // guards all below
 	ended   bool       // the connection may be on its way to the next request
-	stopped bool
+	stopped time.Time  // zero: it is not
 }
 
 func newBody(w http.ResponseWriter, r *http.Request, idle time.Duration) *body {
 	return &body{r: r.Body, ctl: http.NewResponseController(w), idle: idle, ended: r.ContentLength == 0}
 }
 
-// stopAfter is how long a body that is stopped may go on: enough to take what the kernel has of it already, which spares
-// the client to send that again, and short enough for whoever waits.
-const stopAfter = 3 * time.Millisecond
+// A body that is stopped may go on for a moment, to take what the kernel has of it already: that spares the client to send it
+// again. It ends when nothing more is there, and soon in any case, because a newer request waits.
+const (
+	stopIdle  = 3 * time.Millisecond
+	stopTotal = 8 * time.Millisecond
+)
 
 // stop makes Read end soon. Another goroutine may call it while the request lasts.
 func (b *body) stop() {
@@ -45,8 +48,8 @@ func (b *body) stop() {
 	if b.ended {
 		return
 	}
-	b.stopped = true
-	_ = b.ctl.SetReadDeadline(time.Now().Add(stopAfter))
+	b.stopped = time.Now()
+	_ = b.ctl.SetReadDeadline(b.stopped.Add(stopIdle))
 }
 
 // Read is io.Reader. The first call sends 100 Continue to a client that asked for it.
@@ -58,6 +61,7 @@ func (b *body) Read(p []byte) (int, error) {
 		b.begun, b.got = true, 0
 		b.deadline(time.Now().Add(b.idle))
 	}
+	b.hurry()
 	n, err := b.r.Read(p)
 	b.got += n
 	switch {
@@ -78,9 +82,23 @@ func (b *body) Read(p []byte) (int, error) {
 func (b *body) deadline(t time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.stopped {
+	if b.stopped.IsZero() {
 		_ = b.ctl.SetReadDeadline(t)
 	}
+}
+
+// hurry lets a stopped body go on as long as bytes are there.
+func (b *body) hurry() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.stopped.IsZero() || b.ended {
+		return
+	}
+	end, limit := time.Now().Add(stopIdle), b.stopped.Add(stopTotal)
+	if end.After(limit) {
+		end = limit
+	}
+	_ = b.ctl.SetReadDeadline(end)
 }
 
 // end notes that the body was read to its end.
