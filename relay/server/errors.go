@@ -45,6 +45,9 @@ var (
 	ErrNoLength    = &Refusal{Code: "length-required", Status: http.StatusLengthRequired, Sentence: "The upload does not say how long it is."}
 	ErrSize        = &Refusal{Code: "size-mismatch", Status: http.StatusRequestEntityTooLarge, Sentence: "The file is not as long as it was announced."}
 	ErrTooLarge    = &Refusal{Code: "too-large", Status: http.StatusRequestEntityTooLarge, Sentence: "The file is larger than this server allows."}
+	ErrTusVersion  = &Refusal{Code: "tus-version", Status: http.StatusPreconditionFailed, Sentence: "This server speaks version 1.0.0 of tus."}
+	ErrMediaType   = &Refusal{Code: "media-type", Status: http.StatusUnsupportedMediaType, Sentence: "The content type is not the one for parts of a file."}
+	ErrChecksum    = &Refusal{Code: "checksum-mismatch", Status: 460, Sentence: "This part was damaged on its way. Send it again."}
 	ErrUnavailable = &Refusal{Code: "unavailable", Status: http.StatusServiceUnavailable, Sentence: "The upload server has a problem. Try again later.", Retry: 30 * time.Second}
 	ErrFull        = &Refusal{Code: "storage-full", Status: http.StatusInsufficientStorage, Sentence: "The upload server has no space left. Try again later.", Retry: 5 * time.Minute}
 )
@@ -53,7 +56,8 @@ var (
 func Refusals() []Refusal {
 	all := []*Refusal{
 		ErrBadPath, ErrBadRequest, ErrDigest, ErrNoToken, ErrBadToken, ErrLate, ErrNotFound, ErrMethod, ErrStalled,
-		ErrSlotUsed, ErrTokenUsed, ErrNoUpload, ErrOtherUpload, ErrOffset, ErrNoLength, ErrSize, ErrTooLarge, ErrUnavailable, ErrFull,
+		ErrSlotUsed, ErrTokenUsed, ErrNoUpload, ErrOtherUpload, ErrOffset, ErrNoLength, ErrSize, ErrTooLarge, ErrTusVersion, ErrMediaType, ErrChecksum,
+		ErrUnavailable, ErrFull,
 	}
 	out := make([]Refusal, len(all))
 	for i, r := range all {
@@ -112,9 +116,13 @@ func refuse(w http.ResponseWriter, r *http.Request, err error) *Refusal {
 		h.Del(k)
 	}
 	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Type", "text/plain; charset=utf-8")
+	body, mediaType := []byte(ref.Sentence+"\n"), "text/plain; charset=utf-8"
+	if p := (problem{}); errors.As(err, &p) {
+		body, mediaType = p.body(ref), "application/problem+json"
+	}
+	h.Set("Content-Type", mediaType)
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Length", strconv.Itoa(len(ref.Sentence)+1))
+	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("Holdfast-Error", ref.Code)
 	if ref.Retry > 0 {
 		h.Set("Retry-After", strconv.Itoa(int(ref.Retry/time.Second)))
@@ -129,7 +137,7 @@ func refuse(w http.ResponseWriter, r *http.Request, err error) *Refusal {
 	}
 	w.WriteHeader(ref.Status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write([]byte(ref.Sentence + "\n")) // a client that is gone hears nothing
+		_, _ = w.Write(body) // a client that is gone hears nothing
 	}
 	if r.ProtoMajor >= 2 && r.ContentLength != 0 && r.Header.Get("Expect") == "" {
 		drain(w, r)

@@ -155,7 +155,7 @@ func TestMethodsAndCORS(t *testing.T) {
 func TestInfoAndHealth(t *testing.T) {
 	l := newLab(t)
 	a, b := l.do("GET", l.base+"/.well-known/holdfast", nil), l.do("GET", l.base+"/upload/.holdfast/v1/info", nil)
-	wantDoc := fmt.Sprintf(`{"version":1,"api":"/upload/.holdfast/v1/","max_upload_size":%d,"resume":["slot-url"],"resign":[],"now":%d}`+"\n", 64<<20, l.now().Unix())
+	wantDoc := fmt.Sprintf(`{"version":1,"api":"/upload/.holdfast/v1/","tus_endpoint":"/upload/.holdfast/v1/tus/","max_upload_size":%d,"resume":["slot-url","draft-8","draft-6","tus-1.0"],"resign":[],"now":%d}`+"\n", 64<<20, l.now().Unix())
 	if x, y := text(a), text(b); x != y || x != wantDoc {
 		t.Errorf("info is %s and %s, want %s", x, y, wantDoc)
 	}

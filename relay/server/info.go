@@ -13,6 +13,7 @@ import (
 type document struct {
 	Version   int      `json:"version"`
 	API       string   `json:"api"`
+	Tus       string   `json:"tus_endpoint,omitempty"`
 	MaxUpload int64    `json:"max_upload_size,omitempty"`
 	Resume    []string `json:"resume"`
 	Resign    []string `json:"resign"`
@@ -22,9 +23,14 @@ type document struct {
 // info answers what a relay wants to know before it chooses how to send.
 func (s *Server) info(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Access-Control-Allow-Origin", "*")
+	tus := ""
+	if s.parts != nil {
+		tus = s.prefix + apiSegment + "tus/"
+	}
 	return reply(w, r, http.StatusOK, document{
 		Version:   1,
 		API:       s.prefix + apiSegment,
+		Tus:       tus,
 		MaxUpload: s.set.Load().MaxUpload,
 		Resume:    s.resumes(),
 		Resign:    []string{},

@@ -76,6 +76,7 @@ type upload struct {
 	size   int64
 	meta   store.Meta
 	began  time.Time
+	extra  string // what its door keeps of its first request
 }
 
 // judge asks everything that can refuse a PUT without reading its body.

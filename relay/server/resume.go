@@ -43,13 +43,16 @@ type note struct {
 	Session string        `json:"session,omitempty"`
 	Known   bool          `json:"known,omitempty"`
 	Began   time.Time     `json:"began"`
+	Extra   string        `json:"extra,omitempty"`
 }
 
 // pending is an upload with the hold of its resource and the body of the request that holds it.
 type pending struct {
 	*upload
 	*resume.Hold
-	in *body
+	id   resume.ID
+	in   *body
+	tell func() // called now and then while append reads; nil: nobody wants to know
 }
 
 // open makes a resource for an upload that verify and allow have let through, and holds it. The caller releases it.
@@ -58,7 +61,7 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request, id resume.ID, u *u
 		Scheme: u.claims.Scheme, Owner: u.claims.Owner, Expires: u.claims.Expires,
 		Window: u.verdict.Window, Late: u.verdict.Late, Reason: u.verdict.Reason, Changed: u.verdict.Changed,
 		Kind: u.client.Kind, Name: u.client.Name, Version: u.client.Version,
-		Addr: u.addr, Session: u.session, Known: u.known, Began: u.began,
+		Addr: u.addr, Session: u.session, Known: u.known, Began: u.began, Extra: u.extra,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("note of the upload: %w", err)
@@ -74,7 +77,7 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request, id resume.ID, u *u
 	if err != nil {
 		return nil, fmt.Errorf("begin the upload: %w", err)
 	}
-	return &pending{u, hold, in}, nil
+	return &pending{upload: u, Hold: hold, id: id, in: in}, nil
 }
 
 // take holds a resource that is there, and ends whoever else holds it. The caller releases it.
@@ -84,7 +87,7 @@ func (s *Server) take(w http.ResponseWriter, r *http.Request, id resume.ID, u *u
 	if err != nil {
 		return nil, fmt.Errorf("go on with the upload: %w", err)
 	}
-	return &pending{u, hold, in}, nil
+	return &pending{upload: u, Hold: hold, id: id, in: in}, nil
 }
 
 // recall returns the upload as it was judged when its resource was made.
@@ -94,7 +97,7 @@ func (s *Server) recall(r *http.Request, f resume.Facts) (*upload, error) {
 		return nil, fmt.Errorf("%w: read the note of an upload: %w", ErrUnavailable, err)
 	}
 	u := &upload{
-		path: f.Path, size: f.Size, meta: f.Meta, began: n.Began,
+		path: f.Path, size: f.Size, meta: f.Meta, began: n.Began, extra: n.Extra,
 		claims: token.Claims{Scheme: n.Scheme, Path: f.Path, Size: f.Size, Owner: n.Owner, Expires: n.Expires, Retain: f.Meta.Retain},
 	}
 	u.admission = admission{
@@ -109,10 +112,19 @@ func (s *Server) recall(r *http.Request, f resume.Facts) (*upload, error) {
 	return u, nil
 }
 
+// Read reads the body, for append.
+func (p *pending) Read(b []byte) (int, error) {
+	n, err := p.in.Read(b)
+	if p.tell != nil && err == nil {
+		p.tell()
+	}
+	return n, err
+}
+
 // append takes the body at the end of the resource. What came is kept and on disk, whatever ended the body. publish: finish
 // follows if all came. check may be nil.
 func (p *pending) append(check *resume.Check, publish bool) error {
-	n, err := p.Append(p.in, check, publish)
+	n, err := p.Append(p, check, publish)
 	switch {
 	case err == nil:
 		return nil
@@ -228,7 +240,7 @@ func (s *Server) resumes() []string {
 	if s.parts == nil {
 		return []string{}
 	}
-	return []string{"slot-url"}
+	return []string{doorSlot, "draft-8", "draft-6", "tus-1.0"}
 }
 
 // sameAs is what lost asks of an upload.

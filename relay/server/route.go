@@ -17,9 +17,32 @@ type door map[string]handler
 
 // doors lists the endpoints below the api. New ways in are rows here.
 func (s *Server) doors() map[string]door {
-	return map[string]door{
+	d := map[string]door{
 		"info": {http.MethodGet: s.info, http.MethodHead: s.info},
 	}
+	if s.parts != nil {
+		d["tus/"], d["tus"] = s.tusDoor(), s.tusDoor()
+		d["chunked-upload"], d["upload-status"] = s.chunkDoor(), s.statusDoor()
+	}
+	return d
+}
+
+// endpoint finds what is below the api: an endpoint, or an upload by its id.
+func (s *Server) endpoint(name string) (door, bool) {
+	if d, ok := s.api[name]; ok {
+		return d, true
+	}
+	kind, id, ok := strings.Cut(name, "/")
+	if !ok || s.parts == nil {
+		return nil, false
+	}
+	switch kind {
+	case doorDraft:
+		return s.draftUpload(id), true
+	case doorTus:
+		return s.tusUpload(id), true
+	}
+	return nil, false
 }
 
 // aliases are endpoints at the origin that are also known by a fixed path.
@@ -27,6 +50,9 @@ func (s *Server) alias(path string) (door, bool) {
 	switch path {
 	case "/.well-known/holdfast":
 		return s.api["info"], true
+	case "/chunked-upload", "/upload-status":
+		d, ok := s.api[path[1:]]
+		return d, ok
 	case "/health":
 		return door{http.MethodGet: health, http.MethodHead: health}, true
 	}
@@ -35,7 +61,7 @@ func (s *Server) alias(path string) (door, bool) {
 
 // files is what can be done with a path below the prefix.
 func (s *Server) files() door {
-	return door{http.MethodPut: s.put, http.MethodGet: s.get, http.MethodHead: s.get}
+	return door{http.MethodPut: s.put, http.MethodGet: s.get, http.MethodHead: s.get, http.MethodOptions: s.slotOptions}
 }
 
 // apiSegment begins the reserved part of the prefix.
@@ -72,13 +98,16 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) error {
 		return ErrNotFound
 	}
 	if name, own := strings.CutPrefix(rest, apiSegment); own {
-		if d, ok := s.api[name]; ok {
+		if d, ok := s.endpoint(name); ok {
 			return d.serve(w, r)
 		}
 		return ErrNotFound
 	}
-	if s.namesUpload(r) {
+	switch {
+	case s.namesUpload(r):
 		return s.slotDoor().serve(w, r)
+	case s.namesComplete(r):
+		return s.draftDoor().serve(w, r)
 	}
 	return s.files().serve(w, r)
 }
@@ -89,18 +118,25 @@ func (d door) serve(w http.ResponseWriter, r *http.Request) error {
 	if h, ok := d[r.Method]; ok {
 		return h(w, r)
 	}
-	allow := []string{http.MethodOptions}
-	for m := range d {
-		allow = append(allow, m)
-	}
-	slices.Sort(allow)
-	w.Header().Set("Allow", strings.Join(allow, ", "))
+	w.Header().Set("Allow", d.allow())
 	if r.Method != http.MethodOptions {
 		return ErrMethod
 	}
 	preflight(w.Header())
 	w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+// allow lists the methods of the door.
+func (d door) allow() string {
+	allow := []string{http.MethodOptions}
+	for m := range d {
+		if m != http.MethodOptions {
+			allow = append(allow, m)
+		}
+	}
+	slices.Sort(allow)
+	return strings.Join(allow, ", ")
 }
 
 // preflight answers a browser's question (XEP-0363 section 7).

@@ -97,7 +97,7 @@ func (s *Server) slotFill(w http.ResponseWriter, r *http.Request, id resume.ID, 
 	if there, err := s.besideAgain(w, r, newBody(w, r, s.idle), u); there || err != nil {
 		return true, err
 	}
-	p, err := s.open(w, r, id, u, "slot-url")
+	p, err := s.open(w, r, id, u, doorSlot)
 	if errors.Is(err, resume.ErrExists) {
 		p, err = s.take(w, r, id, u)
 	}
@@ -319,7 +319,7 @@ func (s *Server) slotGoOn(w http.ResponseWriter, r *http.Request, id resume.ID, 
 	} else if f != nil {
 		_ = f.Close() // read only; whether it is the same file is seen at the end
 	}
-	p, err := s.open(w, r, id, u, "slot-url")
+	p, err := s.open(w, r, id, u, doorSlot)
 	if err != nil {
 		return nil, u.explain(err)
 	}

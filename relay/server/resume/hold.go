@@ -46,7 +46,7 @@ func (c *Core) Create(ctx context.Context, id ID, f Facts, stop func()) (*Hold, 
 	if err != nil {
 		return nil, fmt.Errorf("facts of the upload: %w", err)
 	}
-	r := &resource{key: id.key(), status: Status{Facts: f}}
+	r := &resource{key: id.key(), status: Status{Facts: f, Last: f.Created}}
 	h := newHold(ctx, c, r, stop)
 	if err := c.reserve(r, h); err != nil {
 		return nil, err
@@ -260,7 +260,9 @@ func (h *Hold) Sync() error {
 // note tells the core how far the resource is.
 func (h *Hold) note() {
 	h.core.mu.Lock()
-	h.r.status.Offset = h.part.Mark().Offset
+	if now := h.part.Mark().Offset; now != h.r.status.Offset {
+		h.r.status.Offset, h.r.status.Last = now, h.core.c.Now().UTC()
+	}
 	h.core.mu.Unlock()
 }
 

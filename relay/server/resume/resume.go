@@ -116,8 +116,9 @@ type Facts struct {
 // Status is what is known of a resource.
 type Status struct {
 	Facts
-	Offset int64 // acknowledged: this much is on disk
-	Done   bool  // published under its path by this resource, or found there with the same bytes
+	Offset int64     // acknowledged: this much is on disk
+	Done   bool      // published under its path by this resource, or found there with the same bytes
+	Last   time.Time // when bytes were last acknowledged; until then, or since a restart, Created
 }
 
 // Limits are asked when a resource is made. Zero: the default.
@@ -325,7 +326,7 @@ func (c *Core) read(name string) (*resource, error) {
 	if err != nil || m.Offset > f.Size || strings.TrimSpace(f.Path) == "" || !c.c.Now().Before(f.Expires) {
 		return nil, nil //nolint:nilnil // nil: of no use
 	}
-	return &resource{key: name, status: Status{Facts: f, Offset: m.Offset, Done: m.Done}}, nil
+	return &resource{key: name, status: Status{Facts: f, Offset: m.Offset, Done: m.Done, Last: f.Created}}, nil
 }
 
 // Sweep removes resources whose time is over and that nobody writes to.
