@@ -200,6 +200,7 @@ ultra = "72h"
 
 [limits]
 max_upload_size = "500MB"
+quota_per_user = "5GB"
 
 [log]
 level = "info"

@@ -72,6 +72,7 @@ type limitsConfig struct {
 	IncompleteBytes     size     `toml:"incomplete_bytes"`
 	IncompletePerSource int      `toml:"incomplete_per_source"`
 	QuotaPerUser        size     `toml:"quota_per_user"`
+	QuotaTotal          size     `toml:"quota_total"`
 	Retention           duration `toml:"retention"`
 	MinFree             size     `toml:"min_free"`
 }

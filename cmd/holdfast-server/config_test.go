@@ -50,7 +50,6 @@ func TestWhatIsSaidOfAWrongConfiguration(t *testing.T) {
 		{"no TOML", "[server\n", []string{`:1: expected ']' to close table name`}},
 		{"an address without a port", good + "[server]\nlisten = \"localhost\"\n", []string{`: server.listen: "localhost" is not an address; write it like "0.0.0.0:8080", "[::]:8080" or "unix:/run/holdfast/http.sock"`}},
 		{"half of tls", good + "[tls]\ncert = \"x\"\n", []string{`: tls.cert and tls.key belong together: set both, or none for plain http`}},
-		{"a quota", good + "[limits]\nquota_per_user = \"1GB\"\n", []string{`: limits.quota_per_user: this version cannot keep a quota; leave it empty`}},
 		{"state where files are served", good + "[storage]\npath = \"/srv\"\nstate = \"/srv/state\"\n", []string{`: storage.state must lie outside of storage.path, whose files are served`}},
 		{"a public URL with a query", good + "[server]\npublic_url = \"https://x/?y\"\n", []string{`: server.public_url: "https://x/?y" must end with its path`}},
 		{"a proxy that is no network", good + "[server]\ntrusted_proxies = [\"nginx\"]\n", []string{`:5: server.trusted_proxies: "nginx" is not an address or a network like "127.0.0.1/32"`}},

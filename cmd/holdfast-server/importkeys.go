@@ -151,8 +151,8 @@ func (im *imported) limits() {
 			im.note("limits.retention is empty: the old configuration names %s without switching it on; files are kept", d)
 		}
 	}
-	if _, ok := im.take("ejabberd.quotaperuser", "uploads.quotaperuser", "server.quotaperuser"); ok {
-		im.note("no counterpart for a quota per user: this version cannot keep one")
+	if z, ok := im.bytes("ejabberd.quotaperuser", "uploads.quotaperuser", "server.quotaperuser"); ok {
+		im.set("limits", "quota_per_user", "%s", quote(z.String()))
 	}
 }
 

@@ -258,9 +258,6 @@ func (c *config) validate() []problem {
 	} else if c.Storage.Path == c.Storage.State || within(c.Storage.State, c.Storage.Path) {
 		say("storage.state must lie outside of storage.path, whose files are served")
 	}
-	if c.Limits.QuotaPerUser != 0 {
-		say("limits.quota_per_user: this version cannot keep a quota; leave it empty")
-	}
 	if c.Limits.IncompletePerSource < 1 || c.Limits.IncompleteBytes < 1 {
 		say("limits.incomplete_per_source and limits.incomplete_bytes must be at least 1")
 	}

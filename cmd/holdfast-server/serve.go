@@ -177,9 +177,10 @@ func (p *parts) settings(c *config) (server.Settings, error) {
 			Base: time.Duration(c.Grace.Base), Mobile: time.Duration(c.Grace.Mobile), Desktop: time.Duration(c.Grace.Desktop),
 			Restore: time.Duration(c.Grace.Restore), Ultra: time.Duration(c.Grace.Ultra),
 		},
-		MaxUpload:  int64(c.Limits.MaxUploadSize),
-		Retention:  time.Duration(c.Limits.Retention),
-		Trust:      realip.New(prefixes(c.Server.TrustedProxies)),
+		MaxUpload:    int64(c.Limits.MaxUploadSize),
+		Retention:    time.Duration(c.Limits.Retention),
+		Trust:        realip.New(prefixes(c.Server.TrustedProxies)),
+		QuotaPerUser: int64(c.Limits.QuotaPerUser), QuotaTotal: int64(c.Limits.QuotaTotal),
 		Incomplete: resume.Limits{Bytes: int64(c.Limits.IncompleteBytes), PerSource: c.Limits.IncompletePerSource},
 	}, nil
 }

@@ -44,6 +44,7 @@ var (
 	ErrOffset      = &Refusal{Code: "wrong-offset", Status: http.StatusConflict, Sentence: "The upload goes on from another place. Ask for it first."}
 	ErrNoLength    = &Refusal{Code: "length-required", Status: http.StatusLengthRequired, Sentence: "The upload does not say how long it is."}
 	ErrSize        = &Refusal{Code: "size-mismatch", Status: http.StatusRequestEntityTooLarge, Sentence: "The file is not as long as it was announced."}
+	ErrQuota       = &Refusal{Code: "quota", Status: http.StatusRequestEntityTooLarge, Sentence: "Your files use all the room that you have on this server."}
 	ErrTooLarge    = &Refusal{Code: "too-large", Status: http.StatusRequestEntityTooLarge, Sentence: "The file is larger than this server allows."}
 	ErrTusVersion  = &Refusal{Code: "tus-version", Status: http.StatusPreconditionFailed, Sentence: "This server speaks version 1.0.0 of tus."}
 	ErrMediaType   = &Refusal{Code: "media-type", Status: http.StatusUnsupportedMediaType, Sentence: "The content type is not the one for parts of a file."}
@@ -56,7 +57,7 @@ var (
 func Refusals() []Refusal {
 	all := []*Refusal{
 		ErrBadPath, ErrBadRequest, ErrDigest, ErrNoToken, ErrBadToken, ErrLate, ErrNotFound, ErrMethod, ErrStalled,
-		ErrSlotUsed, ErrTokenUsed, ErrNoUpload, ErrOtherUpload, ErrOffset, ErrNoLength, ErrSize, ErrTooLarge, ErrTusVersion, ErrMediaType, ErrChecksum,
+		ErrSlotUsed, ErrTokenUsed, ErrNoUpload, ErrOtherUpload, ErrOffset, ErrNoLength, ErrSize, ErrQuota, ErrTooLarge, ErrTusVersion, ErrMediaType, ErrChecksum,
 		ErrUnavailable, ErrFull,
 	}
 	out := make([]Refusal, len(all))

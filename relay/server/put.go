@@ -24,6 +24,9 @@ func (s *Server) put(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	again, err := s.fill(w, r, u)
+	if u.release != nil {
+		defer u.release() // after the charge
+	}
 	if err != nil {
 		return u.explain(err)
 	}
@@ -77,6 +80,8 @@ type upload struct {
 	meta   store.Meta
 	began  time.Time
 	extra  string // what its door keeps of its first request
+
+	release func() // of what is reserved in the quotas; nil: nothing
 }
 
 // judge asks everything that can refuse a PUT without reading its body.
@@ -183,6 +188,9 @@ func (s *Server) fill(w http.ResponseWriter, r *http.Request, u *upload) (again 
 	in := newBody(w, r, s.idle)
 	if there, err := s.beside(r, in, u); there || err != nil {
 		return there, err
+	}
+	if u.release, err = s.reserve(r.Context(), u); err != nil {
+		return false, err
 	}
 	up, err := s.store.Create(r.Context(), u.path, u.size, u.meta)
 	if err != nil {
@@ -292,6 +300,7 @@ func (s *Server) remember(w http.ResponseWriter, r *http.Request, u *upload, aga
 	if again {
 		return
 	}
+	s.charge(u)
 	if !u.meta.Retain.IsZero() {
 		s.ledger.Expire(u.path, u.meta.Retain)
 	}

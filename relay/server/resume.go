@@ -70,6 +70,11 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request, id resume.ID, u *u
 	if source == "" {
 		source = s.ledger.AddrHash(u.peer)
 	}
+	release, err := s.reserve(r.Context(), u)
+	if err != nil {
+		return nil, err
+	}
+	defer release() // from now on the resource counts
 	in := newBody(w, r, s.idle)
 	hold, err := s.parts.Create(r.Context(), id, resume.Facts{
 		Path: u.path, Size: u.size, Meta: u.meta, Source: source, Door: door, Note: b,

@@ -61,6 +61,11 @@ type Ledger interface {
 	Expire(path string, until time.Time)
 	Due(ctx context.Context, now time.Time, limit int) ([]string, error)
 	Expired(path string)
+	Charge(path, owner string, size int64)
+	Release(ctx context.Context, path string) error
+	Used(ctx context.Context, owner string) (int64, error)
+	Charged(ctx context.Context, after string, limit int) ([]string, error)
+	Sync() error
 	Unclean() (since time.Time, unclean bool)
 	Recovered()
 }
@@ -90,6 +95,9 @@ type Settings struct {
 	Retention time.Duration
 	Trust     realip.Trust
 
+	QuotaPerUser int64 // bytes of the files of one identity; 0: no limit. Uploads without an identity do not count.
+	QuotaTotal   int64 // bytes of all files; 0: no limit
+
 	Incomplete resume.Limits // of resumable uploads
 }
 
@@ -110,6 +118,7 @@ type Server struct {
 	log           *slog.Logger
 	now           func() time.Time
 	metrics       *metrics
+	quotas        *quotas
 	registry      *prometheus.Registry
 	api           map[string]door // by path below the api; filled by New
 
@@ -121,7 +130,7 @@ type Server struct {
 // New checks the configuration and brings the ledger up to date with the store after an unclean stop.
 func New(c Config) (*Server, error) {
 	s := &Server{
-		store: c.Store, ledger: c.Ledger, idle: c.Idle, headerTimeout: c.Header, log: c.Log, now: c.Now, registry: c.Registry,
+		store: c.Store, ledger: c.Ledger, quotas: newQuotas(), idle: c.Idle, headerTimeout: c.Header, log: c.Log, now: c.Now, registry: c.Registry,
 	}
 	if s.store == nil || s.ledger == nil {
 		return nil, errors.New("a server needs a store and a ledger")
@@ -153,6 +162,9 @@ func New(c Config) (*Server, error) {
 	if err := s.recover(context.Background()); err != nil {
 		return nil, fmt.Errorf("burn the slots of files that are there: %w", err)
 	}
+	if err := s.count(context.Background()); err != nil {
+		return nil, fmt.Errorf("count the files for the quota: %w", err)
+	}
 	return s, nil
 }
 
@@ -166,6 +178,7 @@ func (s *Server) Update(set Settings) error {
 		s.parts.SetLimits(set.Incomplete)
 	}
 	s.set.Store(&active{Settings: set, verifier: v})
+	s.quotas.settings(set)
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"sync"
 	"time"
 )
 
@@ -17,9 +18,11 @@ const (
 
 // Run removes files whose time is over until ctx ends.
 func (s *Server) Run(ctx context.Context) error {
-	due, walk := time.NewTicker(sweepEvery), time.NewTicker(walkEvery)
+	var slow sync.WaitGroup
+	slow.Go(func() { s.walks(ctx) })
+	defer slow.Wait()
+	due := time.NewTicker(sweepEvery)
 	defer due.Stop()
-	defer walk.Stop()
 	for {
 		s.Sweep(ctx)
 		if s.parts != nil {
@@ -29,8 +32,21 @@ func (s *Server) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-due.C:
+		}
+	}
+}
+
+// walks goes through the whole store now and then, beside everything else.
+func (s *Server) walks(ctx context.Context) {
+	walk := time.NewTicker(walkEvery)
+	defer walk.Stop()
+	for {
+		s.Walk(ctx)
+		select {
+		case <-ctx.Done():
+			return
 		case <-walk.C:
-			s.retire(ctx)
+		case <-s.quotas.recount:
 		}
 	}
 }
@@ -44,7 +60,7 @@ func (s *Server) Sweep(ctx context.Context) {
 			return
 		}
 		for _, p := range paths {
-			if err := s.remove(p); err != nil {
+			if err := s.remove(ctx, p); err != nil {
 				s.log.Error("expired file not removed", "path", p, "error", err)
 				return // the disk has a problem; the file stays due
 			}
@@ -56,42 +72,102 @@ func (s *Server) Sweep(ctx context.Context) {
 	}
 }
 
-// retire removes files older than [limits] retention that the ledger knows nothing of: those of a store that was taken
-// over, or stored before the limit was set.
-func (s *Server) retire(ctx context.Context) {
-	keep := s.set.Load().Retention
-	if keep <= 0 {
+// Walk goes through all files once, without haste: it removes those that are older than [limits] retention, also those that the
+// ledger knows nothing of, because they were stored by another server or before the limit was set, and counts the rest.
+func (s *Server) Walk(ctx context.Context) {
+	set := s.set.Load()
+	if set.Retention <= 0 && set.QuotaTotal <= 0 && set.QuotaPerUser <= 0 {
 		return
 	}
-	end := s.now().Add(-keep)
-	var old []string
-	err := s.store.Walk(ctx, time.Time{}, func(path string, _ int64, mod time.Time) error {
-		if !mod.After(end) {
-			old = append(old, path)
-		}
-		return nil
-	})
-	for _, path := range old {
-		if err != nil {
-			break
-		}
-		s.ledger.Burn(path, time.Time{})
-		err = s.remove(path)
-	}
-	if err != nil && ctx.Err() == nil {
+	if err := s.walk(ctx, set.Retention); err != nil && ctx.Err() == nil {
 		s.log.Error("old files not removed", "error", err)
+	}
+	if err := s.releaseDeleted(ctx); err != nil && ctx.Err() == nil {
+		s.log.Error("deleted files still count", "error", err)
 	}
 }
 
-// remove removes one file; that it is gone already is fine.
-func (s *Server) remove(path string) error {
-	err := s.store.Remove(path)
-	if errors.Is(err, fs.ErrNotExist) {
+func (s *Server) walk(ctx context.Context, keep time.Duration) error {
+	s.quotas.begin()
+	end := s.now().Add(-keep)
+	var old []string
+	var n, files int64
+	err := s.store.Walk(ctx, time.Time{}, func(path string, size int64, mod time.Time) error {
+		if n++; n%sweepBatch == 0 {
+			if err := pause(ctx); err != nil {
+				return err
+			}
+		}
+		if keep <= 0 || mod.After(end) {
+			files += size
+			return nil
+		}
+		if old = append(old, path); len(old) < sweepBatch {
+			return nil
+		}
+		err := s.retire(ctx, old)
+		old = old[:0]
+		return err
+	})
+	if err == nil {
+		err = s.retire(ctx, old)
+	}
+	if err == nil {
+		s.quotas.end(files)
+	}
+	return err
+}
+
+// retire removes files for their age. That their slots are used must be on disk before: afterwards nothing else tells.
+func (s *Server) retire(ctx context.Context, paths []string) error {
+	if len(paths) == 0 {
 		return nil
 	}
-	if err != nil {
+	for _, path := range paths {
+		s.ledger.Burn(path, time.Time{})
+	}
+	if err := s.ledger.Sync(); err != nil {
+		return fmt.Errorf("%w: burn the slots of old files: %w", ErrUnavailable, err)
+	}
+	for _, path := range paths {
+		if err := s.remove(ctx, path); err != nil {
+			return err
+		}
+		s.ledger.Expired(path)
+	}
+	return nil
+}
+
+// pause lets requests have the disk.
+func pause(ctx context.Context) error {
+	t := time.NewTimer(5 * time.Millisecond)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// remove removes one file, and what it counts for a quota; that it is gone already is fine.
+func (s *Server) remove(ctx context.Context, path string) error {
+	size := int64(0)
+	if f, err := s.store.Open(path); err == nil {
+		if info, err := f.Stat(); err == nil {
+			size = info.Size()
+		}
+		_ = f.Close() // read only
+	}
+	err := s.store.Remove(path)
+	wasGone := errors.Is(err, fs.ErrNotExist)
+	if err != nil && !wasGone {
 		return err
 	}
+	if err := s.ledger.Release(ctx, path); err != nil || wasGone {
+		return err
+	}
+	s.quotas.removed(size)
 	s.metrics.removed.Inc()
 	s.log.Info("file removed", "path", path, "reason", "retention")
 	return nil

@@ -188,7 +188,8 @@ func (d *Disk) settleDoomed(path string) error {
 }
 
 // Walk calls fn for every file that was published at since or later, in no order; an error of fn ends it. It goes by the later
-// of modification and status change, since a large upload gets its last byte long before it is published. mod is the former.
+// of modification and status change, since a large upload gets its last byte long before it is published. mod is the former, but of
+// a file that shares its bytes with others the later of the two. fn may remove files.
 func (d *Disk) Walk(ctx context.Context, since time.Time, fn func(path string, size int64, mod time.Time) error) error {
 	return d.walk(ctx, ".", since, fn)
 }
@@ -221,13 +222,17 @@ func (d *Disk) walk(ctx context.Context, dir string, since time.Time, fn func(st
 			case fi.IsDir():
 				err = d.walk(ctx, name, since, fn)
 			case fi.Mode().IsRegular() && !published(fi).Before(since):
-				err = fn(name, fi.Size(), fi.ModTime())
+				mod := fi.ModTime()
+				if st, ok := fi.Sys().(*syscall.Stat_t); ok && st.Nlink > 1 {
+					mod = published(fi) // its bytes are older than this name
+				}
+				err = fn(name, fi.Size(), mod)
 			}
 			if err != nil {
 				return err
 			}
 		}
-		if errors.Is(readErr, io.EOF) {
+		if errors.Is(readErr, io.EOF) || gone(readErr) { // gone: fn removed its last file
 			return nil
 		}
 		if readErr != nil {

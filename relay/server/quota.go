@@ -1,0 +1,158 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+	"time"
+)
+
+// quotas holds what uploads under way have reserved, and what all files come to. What an identity uses is in the ledger.
+// Resumable uploads hold no reservation: they count by what they declared for as long as they are kept.
+type quotas struct {
+	mu       sync.Mutex // guards all below
+	owners   map[string]int64
+	reserved int64
+	files    int64 // of all files together
+	counted  bool  // files is known
+	lately   int64 // published since the count that is under way began
+
+	recount chan struct{} // holds one value when the files are to be counted soon
+}
+
+func newQuotas() *quotas {
+	return &quotas{owners: make(map[string]int64), recount: make(chan struct{}, 1)}
+}
+
+// reserve keeps room for an upload in its owner's quota and in that of the whole server until release is called, which is after
+// the upload was charged. ErrQuota, ErrFull: there is none.
+func (s *Server) reserve(ctx context.Context, u *upload) (release func(), err error) {
+	set := s.set.Load()
+	owner := u.claims.Owner
+	if set.QuotaPerUser <= 0 || owner == "" {
+		owner = ""
+	}
+	if owner == "" && set.QuotaTotal <= 0 {
+		return func() {}, nil
+	}
+	var mine, all int64 // declared by incomplete uploads
+	if s.parts != nil {
+		mine, all = s.parts.Declared(owner)
+	}
+	q := s.quotas
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if owner != "" {
+		used, err := s.ledger.Used(ctx, owner) // under the lock, so that no other upload is charged in between
+		if err != nil {
+			return nil, fmt.Errorf("%w: look up the quota: %w", ErrUnavailable, err)
+		}
+		if left := set.QuotaPerUser - used - q.owners[owner] - mine; u.size > left {
+			return nil, fmt.Errorf("%w: %d bytes used, %d in the making", ErrQuota, used, q.owners[owner]+mine)
+		}
+	}
+	if left := set.QuotaTotal - q.files - q.reserved - all; set.QuotaTotal > 0 && q.counted && u.size > left {
+		return nil, fmt.Errorf("%w: quota_total: %d bytes used, %d in the making", ErrFull, q.files, q.reserved+all)
+	}
+	q.owners[owner] += u.size
+	q.reserved += u.size
+	return func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		if q.owners[owner] -= u.size; q.owners[owner] == 0 {
+			delete(q.owners, owner)
+		}
+		q.reserved -= u.size
+	}, nil
+}
+
+// charge counts a published file.
+func (s *Server) charge(u *upload) {
+	if u.claims.Owner != "" {
+		s.ledger.Charge(u.path, u.claims.Owner, u.size)
+	}
+	s.quotas.mu.Lock()
+	defer s.quotas.mu.Unlock()
+	s.quotas.files += u.size
+	s.quotas.lately += u.size
+}
+
+// settings tells the quotas that the settings have changed.
+func (q *quotas) settings(set Settings) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if set.QuotaTotal > 0 && !q.counted {
+		select {
+		case q.recount <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// begin begins a count of all files.
+func (q *quotas) begin() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.lately = 0
+}
+
+// end takes the result of a count. A file that was published meanwhile may count twice until the next one; none is left out.
+func (q *quotas) end(files int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.files, q.counted = files+q.lately, true
+}
+
+// removed counts a file of that size out.
+func (q *quotas) removed(size int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.files = max(0, q.files-size)
+}
+
+// count counts all files before the first upload, if that matters.
+func (s *Server) count(ctx context.Context) error {
+	if s.set.Load().QuotaTotal <= 0 {
+		return nil
+	}
+	var files int64
+	err := s.store.Walk(ctx, time.Time{}, func(_ string, size int64, _ time.Time) error {
+		files += size
+		return nil
+	})
+	if err == nil {
+		s.quotas.end(files)
+	}
+	return err
+}
+
+// releaseDeleted gives back what files counted that somebody deleted by hand.
+func (s *Server) releaseDeleted(ctx context.Context) error {
+	if s.set.Load().QuotaPerUser <= 0 {
+		return nil
+	}
+	for after := ""; ; {
+		paths, err := s.ledger.Charged(ctx, after, sweepBatch)
+		if err != nil || len(paths) == 0 {
+			return err
+		}
+		after = paths[len(paths)-1]
+		for _, path := range paths {
+			f, err := s.store.Open(path)
+			switch {
+			case errors.Is(err, fs.ErrNotExist):
+				err = s.ledger.Release(ctx, path)
+			case err == nil:
+				err = f.Close()
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if err := pause(ctx); err != nil {
+			return err
+		}
+	}
+}
