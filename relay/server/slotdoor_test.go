@@ -343,6 +343,8 @@ func TestTimeIsJudgedOnce(t *testing.T) {
 	want(t, s.patch(0, "hello"), 204, "")
 	l.clock.Add(int64((72 * time.Hour) / time.Second))
 	want(t, s.head(), 404, "no-upload")
+	want(t, s.patch(0, "12345"), 204, "") // the id may be used again
+	wantAt(t, s.head(), 204, 5, "?0")
 }
 
 func TestANewerRequestEndsTheOlderOverTLS(t *testing.T) {

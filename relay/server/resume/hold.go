@@ -69,8 +69,10 @@ func (c *Core) Create(ctx context.Context, id ID, f Facts, stop func()) (*Hold, 
 func (c *Core) reserve(r *resource, h *Hold) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if old := c.byKey[r.key]; old != nil {
-		return ErrExists // also one that is over and waits for the sweep
+	if old := c.byKey[r.key]; c.findLocked(r.key) != nil {
+		return ErrExists
+	} else if old != nil { // over, and waits for the sweep; NewPart takes its place
+		c.dropLocked(old)
 	}
 	if !r.status.Piece && c.perSource[r.status.Source] >= c.limits.PerSource {
 		return fmt.Errorf("%w: of one source", ErrLimit)
@@ -320,8 +322,9 @@ func (h *Hold) over() error {
 
 // Drop removes the resource. A published file stays.
 func (h *Hold) Drop() error {
-	h.forget()
-	if err := h.core.c.Store.RemovePart(h.r.key); err != nil {
+	err := h.core.c.Store.RemovePart(h.r.key)
+	h.forget() // not before: the id may be used again at once
+	if err != nil {
 		return fmt.Errorf("remove the upload: %w", err)
 	}
 	return nil

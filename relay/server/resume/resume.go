@@ -332,19 +332,20 @@ func (c *Core) read(name string) (*resource, error) {
 // Sweep removes resources whose time is over and that nobody writes to.
 func (c *Core) Sweep(ctx context.Context) {
 	now := c.c.Now()
-	var over []string
+	var over []*Hold
 	c.mu.Lock()
-	for key, r := range c.byKey {
+	for _, r := range c.byKey {
 		if r.holder == nil && !now.Before(r.status.Expires) {
-			c.dropLocked(r)
-			over = append(over, key)
+			r.holder = newHold(ctx, c, r, nil)
+			over = append(over, r.holder)
 		}
 	}
 	c.mu.Unlock()
-	for _, key := range over {
-		if err := c.c.Store.RemovePart(key); err != nil {
+	for _, h := range over {
+		if err := h.Drop(); err != nil {
 			c.log.Error("expired upload not removed", "error", err) // the next start removes it
 		}
+		h.end()
 	}
 	if len(over) > 0 && ctx.Err() == nil {
 		c.log.Info("expired uploads removed", "uploads", len(over))
