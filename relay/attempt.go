@@ -11,6 +11,7 @@ import (
 	"net/http/httptrace"
 	"net/textproto"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -18,16 +19,25 @@ import (
 // probeLimit is how long an attempt may stand still right after the network changed.
 const probeLimit = 3 * time.Second
 
-// attempt sends the upload once and says what came of it.
-func (d *delivery) attempt(parent context.Context, expect bool) (a answer) {
+// Limits where the server resumes, so that a cut too many costs a round trip and not the upload.
+const (
+	quickProbe  = 500 * time.Millisecond // as probeLimit
+	quickStall  = 10 * time.Second       // as Config.Stall
+	answerLimit = 15 * time.Second       // for an answer after the last byte; asking again waits for a server that is busy
+)
+
+// attempt sends one request and says what came of it. digest is that of the whole file; empty: none.
+func (d *delivery) attempt(parent context.Context, l leg, digest string, expect bool) (a answer) {
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
-	t := &trial{d: d, cancel: cancel, refreshed: d.r.nextRefresh()}
-	req := d.request(httptrace.WithClientTrace(ctx, t.trace()), expect)
-	req.GetBody = func() (io.ReadCloser, error) { return d.spool.open(ctx, t.start()), nil }
-	body, _ := req.GetBody()
-	if req.Body = body; d.size == 0 {
-		req.Body, req.GetBody = http.NoBody, nil
+	expect = expect && l.kind == whole && d.size > 64<<10
+	t := &trial{d: d, leg: l, cancel: cancel, refreshed: d.r.nextRefresh()}
+	req := d.request(httptrace.WithClientTrace(ctx, t.trace()), l, digest, expect)
+	if l.size() > 0 {
+		req.GetBody = func() (io.ReadCloser, error) { return d.spool.open(ctx, l.from, l.to, t.start()), nil }
+		req.Body, _ = req.GetBody()
+	} else if l.kind != ask {
+		req.Body = http.NoBody
 	}
 	defer d.spool.leave()
 	guarded := make(chan struct{})
@@ -38,7 +48,8 @@ func (d *delivery) attempt(parent context.Context, expect bool) (a answer) {
 	defer func() {
 		cancel(nil)
 		<-guarded
-		a.begun, a.whole, a.asked = t.sent.Load() > 0, t.sent.Load() == d.size, expect
+		a.sent = t.sent.Load()
+		a.begun, a.whole, a.asked = a.sent > 0, l.kind != ask && a.sent == l.size(), expect
 		a.secure = t.secure.Load()
 	}()
 	resp, err := d.r.up.roundTrip(req)
@@ -59,14 +70,18 @@ func (d *delivery) attempt(parent context.Context, expect bool) (a answer) {
 	return a
 }
 
-// request is the client's request as it goes upstream.
-func (d *delivery) request(ctx context.Context, expect bool) *http.Request {
+// request is the client's request as it goes upstream, or the part of it that leg l is.
+func (d *delivery) request(ctx context.Context, l leg, digest string, expect bool) *http.Request {
 	u := *d.url
 	req := (&http.Request{
-		Method: http.MethodPut, URL: &u, Host: d.host, Header: d.header.Clone(), ContentLength: d.size,
+		Method: l.kind.method(), URL: &u, Host: d.host, Header: d.header.Clone(), ContentLength: l.size(),
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}).WithContext(ctx)
-	if expect && d.size > 64<<10 {
+	d.res.mark(req.Header, l, d.size)
+	if l.kind == part && digest != "" {
+		req.Header.Set("Repr-Digest", digest)
+	}
+	if expect {
 		// On a repeat the server may say no before it is sent everything once more (RFC 9110 section 10.1.1).
 		req.Header.Set("Expect", "100-continue")
 	}
@@ -76,6 +91,7 @@ func (d *delivery) request(ctx context.Context, expect bool) *http.Request {
 // trial watches over one attempt.
 type trial struct {
 	d         *delivery
+	leg       leg
 	cancel    context.CancelCauseFunc
 	refreshed <-chan struct{}
 	sent      atomic.Int64 // of the body, handed to the transport
@@ -90,7 +106,7 @@ func (t *trial) start() func(int) {
 	t.sent.Store(0)
 	return func(n int) {
 		sent := t.sent.Add(int64(n))
-		t.d.progress(sent)
+		t.d.progress(t.leg.from + sent)
 	}
 }
 
@@ -121,12 +137,16 @@ func tcpOf(c net.Conn) *net.TCPConn {
 	}
 }
 
-// guard ends the attempt when the network takes no byte for too long, when it changed below the connection, or when
-// the upload as a whole made no progress for too long. It never ends one for its total time.
+// guard ends the attempt when the network takes no byte for too long, when it changed below the connection, when a server
+// that can be asked again gives no answer, or when the upload as a whole made no progress for too long. It never ends one for
+// its total time.
 func (t *trial) guard(ctx context.Context) {
 	stall := t.d.r.c.Stall
-	tick := time.NewTicker(max(min(time.Second, stall/4, t.d.r.c.GiveUp/4), time.Millisecond))
+	tick := time.NewTicker(max(min(200*time.Millisecond, stall/4, t.d.r.c.GiveUp/4), time.Millisecond))
 	defer tick.Stop()
+	var meeting sync.WaitGroup
+	defer meeting.Wait()
+	met := false
 	refreshed := t.refreshed
 	var last, before progressMark
 	moved, probed := time.Now(), time.Time{}
@@ -157,20 +177,36 @@ func (t *trial) guard(ctx context.Context) {
 				t.end(errGaveUp)
 				return
 			}
-			if !t.sending() {
+			cheap, sending := t.d.cheap(), t.sending()
+			askable := cheap || t.leg.kind == ask
+			if !sending && !(askable && t.got.Load() && t.sent.Load() == t.leg.size()) {
 				moved = now
 				if !probed.IsZero() {
 					probed = now
 				}
 				continue
 			}
-			if now.Sub(moved) > stall {
-				t.end(errStalled)
+			limit, patience, cause := stall, t.d.r.probe, errStalled
+			if askable {
+				limit, patience = min(stall, quickStall), min(t.d.r.probe, quickProbe)
+			}
+			if !sending {
+				limit, cause = answerLimit, errSilent
+			}
+			if now.Sub(moved) > limit {
+				t.end(cause)
 				return
 			}
-			if !probed.IsZero() && now.Sub(probed) > t.d.r.probe {
+			if probed.IsZero() {
+				continue
+			}
+			if now.Sub(probed) > patience {
 				t.end(errRefreshed)
 				return
+			}
+			if now.Sub(probed) > quickProbe && !askable && !met && t.d.res.can == untold {
+				met = true
+				meeting.Go(func() { t.d.introduce(ctx) })
 			}
 		}
 	}
@@ -211,7 +247,7 @@ func (t *trial) sending() bool {
 	if !t.got.Load() {
 		return false // dialling has limits of its own
 	}
-	if t.sent.Load() < t.d.size {
+	if t.sent.Load() < t.leg.size() {
 		r := t.d.spool.current()
 		return r != nil && !r.starved()
 	}

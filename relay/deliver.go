@@ -33,6 +33,7 @@ type delivery struct {
 	header http.Header
 	origin *url.URL // as the client asked
 
+	res      resumption
 	signing  signing
 	past     past
 	noExpect bool
@@ -49,21 +50,48 @@ type delivery struct {
 func (d *delivery) run(ctx context.Context) outcome {
 	d.extend()
 	d.freshen(ctx)
-	for n := 0; ; n++ {
+	ctx, cancel := context.WithCancelCause(ctx)
+	sums := &summing{spool: d.spool}
+	defer sums.wait()
+	defer cancel(nil)
+	for puts := 0; ; {
 		changed := d.r.nextRefresh()
 		d.drainTryNow()
 		d.forgetGain()
-		a := d.attempt(ctx, n > 0 && !d.noExpect)
+		l := d.res.next(d.size)
+		if l.kind == part && l.to-l.from <= maxPiece { // bounded requests are quick ones
+			d.spool.await(ctx, l.to)
+			d.extend()
+		}
+		high := d.furthest()
+		a := d.attempt(ctx, l, sums.get(l.to == d.size), puts > 0 && !d.noExpect)
 		if ctx.Err() != nil {
 			return ended(context.Cause(ctx))
 		}
-		d.note(a, changed)
-		v := judge(a, d.past, time.Now())
+		d.note(l, a, changed)
+		if again := min(high, l.from+a.sent) - l.from; again > 0 {
+			d.u.change(func(s *Upload) { s.Resent += again })
+		}
+		if l.kind == whole {
+			puts++
+		}
+		v, known := d.res.learn(l, a, d.size)
+		d.r.known.learn(d.url.Host, a.header, d.res.piece)
+		if !known {
+			v = judge(a, d.past, time.Now())
+		}
 		if v.sentence == "" && a.err == nil {
 			v.sentence = refusal(a.status)
 		}
-		d.r.c.Log.Debug("attempt ended", "upload", d.u.snap.ID, "status", a.status, "error", a.err, "sent_all", a.whole, "detail", v.sentence)
+		d.r.c.Log.Debug("attempt ended", "upload", d.u.snap.ID, "method", l.kind.method(), "from", l.from, "sent", a.sent, "status", a.status,
+			"error", a.err, "sent_all", a.whole, "detail", v.sentence, "offset", d.res.offset, "piece", d.res.piece)
 		switch v.step {
+		case onward:
+			if l.kind == ask {
+				d.u.change(func(s *Upload) { s.Sent = d.res.offset })
+				sums.begin(ctx)
+			}
+			continue
 		case succeed:
 			return outcome{ok: true, status: http.StatusCreated}
 		case fail:
@@ -116,7 +144,7 @@ func (d *delivery) run(ctx context.Context) outcome {
 }
 
 // note remembers what an attempt says about the ones to come.
-func (d *delivery) note(a answer, changed <-chan struct{}) {
+func (d *delivery) note(l leg, a answer, changed <-chan struct{}) {
 	if d.gained() {
 		d.failures = 0
 	}
@@ -134,7 +162,7 @@ func (d *delivery) note(a answer, changed <-chan struct{}) {
 		d.past.changed = false
 	}
 	// From now on a 409 may be about our own file.
-	if a.whole && (a.err != nil || a.status >= 500) {
+	if l.kind != ask && a.whole && l.to == d.size && (a.err != nil || a.status >= 500) {
 		d.past.lost = true
 	}
 }
@@ -145,14 +173,17 @@ func (d *delivery) wait(ctx context.Context, v verdict, changed <-chan struct{})
 	if v.step == again {
 		return nil
 	}
+	online := d.r.isOnline()
+	if online && v.step == repeat && v.reason == ReasonNetwork && d.res.unsure && d.gained() {
+		return nil // asking for the offset is cheap, and something got through before the cut
+	}
 	pause := max(backOff(d.failures, d.r.c.BackOff, d.r.c.MaxBackOff), v.after)
 	d.failures++
-	online := d.r.isOnline()
 	reason := v.reason
 	if !online {
 		reason = ReasonOffline
 	}
-	d.u.change(func(s *Upload) { s.State, s.Reason, s.Detail, s.Sent = Waiting, reason, v.sentence, 0 })
+	d.u.change(func(s *Upload) { s.State, s.Reason, s.Detail, s.Sent = Waiting, reason, v.sentence, d.res.offset })
 	began := time.Now()
 	defer func() {
 		if !online {
@@ -236,6 +267,13 @@ func (d *delivery) progress(sent int64) {
 	}
 	d.mu.Unlock()
 	d.u.sent(sent)
+}
+
+// furthest is the most bytes that any attempt handed over.
+func (d *delivery) furthest() int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.best
 }
 
 func (d *delivery) forgetGain() {

@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -210,6 +211,7 @@ func (w *world) serve(host string, h http.Handler) *httptest.Server {
 }
 
 // raw starts a TLS server for host:443 that plays one function per connection, the last one for all further ones.
+// It is an ordinary server: a question for an upload resource gets 404 and counts as no connection.
 func (w *world) raw(host string, plays ...func(c *tls.Conn, br *bufio.Reader)) {
 	w.t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -219,20 +221,28 @@ func (w *world) raw(host string, plays ...func(c *tls.Conn, br *bufio.Reader)) {
 	conf := w.serverTLS(host)
 	var wg sync.WaitGroup
 	var open sync.Map
+	var played atomic.Int64
 	wg.Go(func() {
-		for n := 0; ; n++ {
+		for {
 			c, err := l.Accept()
 			if err != nil {
 				return
 			}
 			open.Store(c, true)
-			play := plays[min(n, len(plays)-1)]
 			wg.Go(func() {
 				defer func() { _ = c.Close() }()
 				tc := tls.Server(c, conf)
-				if tc.Handshake() == nil {
-					play(tc, bufio.NewReader(tc))
+				if tc.Handshake() != nil {
+					return
 				}
+				br := bufio.NewReader(tc)
+				if start, _ := br.Peek(4); string(start) == "HEAD" {
+					if req, err := http.ReadRequest(br); err == nil && req.Header.Get("Holdfast-Upload") != "" {
+						_, _ = io.WriteString(tc, "HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n")
+						return
+					}
+				}
+				plays[min(int(played.Add(1)), len(plays))-1](tc, br)
 			})
 		}
 	})

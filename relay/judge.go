@@ -18,6 +18,7 @@ import (
 // Why an attempt was ended from this side.
 var (
 	errStalled   = errors.New("the network takes no more bytes")
+	errSilent    = errors.New("the server does not answer")
 	errRefreshed = errors.New("the network changed")
 	errGaveUp    = errors.New("no progress for too long")
 	errLoop      = errors.New("the address is the relay's own")
@@ -31,10 +32,11 @@ type answer struct {
 	sentence string // what the server says in plain text
 	err      error
 
-	whole  bool // the body was handed over to its end
-	begun  bool // some of it was
-	secure bool // the server proved who it is (or plain http connected)
-	asked  bool // with Expect: 100-continue
+	sent   int64 // of the request's body, handed over
+	whole  bool  // all of it was
+	begun  bool  // some of it was
+	secure bool  // the server proved who it is (or plain http connected)
+	asked  bool  // with Expect: 100-continue
 }
 
 // past is what happened to the upload before this answer.
@@ -61,6 +63,7 @@ const (
 	compare              // is the stored file ours?
 	redirect             // to header Location
 	await                // the next change of the network
+	onward               // with the next request of the same attempt
 )
 
 // verdict is a step and what goes with it.
@@ -110,12 +113,11 @@ func judge(a answer, p past, now time.Time) verdict {
 		if a.asked && p.asked {
 			return verdict{step: again, noExpect: true}
 		}
-	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests, http.StatusInternalServerError,
-		http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout, http.StatusInsufficientStorage:
-		return cannotRepeatAfter(a, p, verdict{step: repeat, status: http.StatusServiceUnavailable, reason: ReasonBusy,
-			sentence: said, after: retryAfter(a.header.Get("Retry-After"), now)})
 	}
 	switch {
+	case transient(a.status):
+		return cannotRepeatAfter(a, p, verdict{step: repeat, status: http.StatusServiceUnavailable, reason: ReasonBusy,
+			sentence: said, after: retryAfter(a.header.Get("Retry-After"), now)})
 	case a.status >= 400 && a.status < 600:
 		return verdict{step: fail, status: a.status, reason: ReasonRefused, sentence: said}
 	case a.status >= 300 && a.status < 400:
@@ -124,6 +126,16 @@ func judge(a answer, p past, now time.Time) verdict {
 	}
 	return verdict{step: fail, status: http.StatusBadGateway, reason: ReasonRefused,
 		sentence: fmt.Sprintf("The server gave an answer that is not one to an upload (%d)", a.status)}
+}
+
+// transient says whether a status asks for another try.
+func transient(status int) bool {
+	switch status {
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests, http.StatusInternalServerError,
+		http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout, http.StatusInsufficientStorage:
+		return true
+	}
+	return false
 }
 
 func judgeError(err error, p past) verdict {
@@ -255,6 +267,8 @@ func sentence(err error) string {
 		return "the name leads back to Holdfast itself"
 	case errors.Is(err, errStalled):
 		return "The network takes no more bytes"
+	case errors.Is(err, errSilent):
+		return "The server does not answer"
 	case errors.As(err, &dns):
 		return "The name of the server cannot be found"
 	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETDOWN):

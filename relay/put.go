@@ -54,6 +54,7 @@ func (f *front) delivery(req *http.Request, u *upload, sp *spool) *delivery {
 	name := req.URL.Hostname()
 	return &delivery{
 		r: f.r, u: u, spool: sp, size: req.ContentLength, target: name,
+		res: newResumption(h, req.ContentLength, f.r.known.of(req.URL.Host).piece),
 		url: req.URL, origin: req.URL, host: req.Host, header: h,
 	}
 }

@@ -15,7 +15,8 @@
 //
 // The files, in the way of one upload: serve.go reads requests, peer.go asks whose they are, intercept.go ends TLS,
 // put.go holds the client, spool.go the bytes, deliver.go repeats, attempt.go sends once, judge.go decides what an
-// answer means, compare.go and resign.go are two of the things it may mean. tunnel.go and forward.go are for all the rest.
+// answer means, resume.go how to go on after a cut; compare.go and resign.go are two more of the things it may mean. tunnel.go
+// and forward.go are for all the rest.
 package relay
 
 import (
@@ -81,7 +82,9 @@ type Config struct {
 // Upload is a snapshot of one upload.
 type Upload struct {
 	ID, Host, File, URL, UserAgent string // URL is without query: what the receiver opens
-	Size, Sent                     int64  // Sent is what the present attempt has written to the server
+	Size                           int64
+	Sent                           int64 // what the server is known to have, and what the present attempt has written to it
+	Resent                         int64 // bytes that were written once more after a cut
 	State                          State
 	Started, Ended                 time.Time
 	Repeats, Resigned              int
@@ -124,6 +127,7 @@ type Relay struct {
 	up    *upstream
 	free  func(dir string) int64 // space left for spools
 	probe time.Duration          // how long an attempt may stand still right after a Refresh
+	known acquaintances
 
 	mu        sync.Mutex // guards the following
 	online    bool

@@ -15,6 +15,7 @@ import (
 const (
 	spoolMax  = 4 << 30   // bytes on disk, all uploads together
 	pieceSize = 256 << 10 // of reading from the client
+	sumStep   = 4 << 20   // between two looks at whether the sum is still wanted
 )
 
 // errNoCopy says that the beginning of a body is gone, so that it cannot be sent once more.
@@ -183,6 +184,23 @@ func (s *spool) add(ctx context.Context, p []byte) error {
 	}
 }
 
+// await waits until the first n bytes are in the file. It does not wait for bytes that will never be there.
+func (s *spool) await(ctx context.Context, n int64) {
+	for {
+		s.mu.Lock()
+		kept, over, wake := s.kept, s.err != nil || n > s.room, s.wake
+		s.mu.Unlock()
+		if kept >= n || over {
+			return
+		}
+		select {
+		case <-wake:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // complete says whether the whole body was received.
 func (s *spool) complete() bool {
 	s.mu.Lock()
@@ -212,7 +230,10 @@ func (s *spool) repeatable() bool {
 }
 
 // sum is the SHA-256 of the body, if all of it was kept.
-func (s *spool) sum() ([sha256.Size]byte, error) {
+func (s *spool) sum() ([sha256.Size]byte, error) { return s.sumWhile(context.Background()) }
+
+// sumWhile is sum, unless ctx ends before.
+func (s *spool) sumWhile(ctx context.Context) ([sha256.Size]byte, error) {
 	var sum [sha256.Size]byte
 	s.mu.Lock()
 	whole := s.kept == s.size
@@ -221,8 +242,11 @@ func (s *spool) sum() ([sha256.Size]byte, error) {
 		return sum, errNoCopy
 	}
 	h := sha256.New()
-	if s.size > 0 {
-		if _, err := io.Copy(h, io.NewSectionReader(s.file, 0, s.size)); err != nil {
+	for at := int64(0); at < s.size; at += sumStep {
+		if ctx.Err() != nil {
+			return sum, context.Cause(ctx)
+		}
+		if _, err := io.Copy(h, io.NewSectionReader(s.file, at, min(sumStep, s.size-at))); err != nil {
 			return sum, fmt.Errorf("read spool: %w", err)
 		}
 	}
@@ -230,10 +254,11 @@ func (s *spool) sum() ([sha256.Size]byte, error) {
 	return sum, nil
 }
 
-// bodyReader reads a spool from the start, waiting for what is not there yet (like tail).
+// bodyReader reads a spool in order, waiting for what is not there yet (like tail).
 type bodyReader struct {
 	s    *spool
 	ctx  context.Context
+	end  int64
 	took func(n int) // told of every byte that is read; may be nil
 
 	mu      sync.Mutex // guards the following
@@ -241,9 +266,9 @@ type bodyReader struct {
 	waiting bool // for the client
 }
 
-// open starts to read from the beginning. Only the newest reader counts as having taken a piece out of memory.
-func (s *spool) open(ctx context.Context, took func(int)) *bodyReader {
-	b := &bodyReader{s: s, ctx: ctx, took: took}
+// open starts to read bytes [from, to). Only the newest reader counts as having taken a piece out of memory.
+func (s *spool) open(ctx context.Context, from, to int64, took func(int)) *bodyReader {
+	b := &bodyReader{s: s, ctx: ctx, off: from, end: to, took: took}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.reader = b
@@ -309,10 +334,11 @@ func (b *bodyReader) wait(w bool) {
 func (b *bodyReader) take(p []byte) (int, <-chan struct{}, error) {
 	off := b.at()
 	s := b.s
+	p = p[:min(int64(len(p)), b.end-off)]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case off == s.size:
+	case off == b.end:
 		return 0, nil, io.EOF
 	case off < s.kept:
 		p = p[:min(int64(len(p)), s.kept-off)]

@@ -43,7 +43,7 @@ func TestSpoolIsReadWhileItGrowsAndOnceMore(t *testing.T) {
 			filled := make(chan error, 1)
 			go func() { filled <- s.fill(t.Context(), iotest.HalfReader(pr)) }()
 			go func() { _, _ = pw.Write(body); _ = pw.Close() }()
-			first, err := io.ReadAll(s.open(t.Context(), nil))
+			first, err := io.ReadAll(s.open(t.Context(), 0, s.size, nil))
 			if err != nil || !bytes.Equal(first, body) {
 				t.Fatalf("%d bytes, %v", len(first), err)
 			}
@@ -51,7 +51,7 @@ func TestSpoolIsReadWhileItGrowsAndOnceMore(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.leave()
-			second, err := io.ReadAll(s.open(t.Context(), nil))
+			second, err := io.ReadAll(s.open(t.Context(), 0, s.size, nil))
 			if s.repeatable() != tc.repeatable {
 				t.Errorf("repeatable %v", s.repeatable())
 			}
@@ -79,7 +79,7 @@ func TestSpoolGoesOnWhenTheDiskIsFull(t *testing.T) {
 	defer s.close()
 	filled := make(chan error, 1)
 	go func() { filled <- s.fill(t.Context(), bytes.NewReader(body)) }()
-	got, err := io.ReadAll(s.open(t.Context(), nil))
+	got, err := io.ReadAll(s.open(t.Context(), 0, s.size, nil))
 	if err != nil || !bytes.Equal(got, body) {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}
@@ -101,7 +101,7 @@ func TestSpoolReaderLearnsThatTheClientLeft(t *testing.T) {
 		got := make(chan error, 2)
 		ctx, cancel := context.WithCancelCause(t.Context())
 		for range 2 {
-			go func() { _, err := io.ReadAll(s.open(ctx, nil)); got <- err }()
+			go func() { _, err := io.ReadAll(s.open(ctx, 0, s.size, nil)); got <- err }()
 		}
 		synctest.Wait()
 		if r := s.current(); !r.starved() {
@@ -114,7 +114,7 @@ func TestSpoolReaderLearnsThatTheClientLeft(t *testing.T) {
 			}
 		}
 		cancel(errCancelled)
-		if _, err := s.open(ctx, nil).Read(make([]byte, 1)); !errors.Is(err, errCancelled) {
+		if _, err := s.open(ctx, 0, s.size, nil).Read(make([]byte, 1)); !errors.Is(err, errCancelled) {
 			t.Errorf("after cancel: %v", err)
 		}
 	})

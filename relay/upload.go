@@ -58,7 +58,7 @@ func (r *Relay) finish(u *upload, state State, reason, detail string) {
 	})
 	s := u.snapshot()
 	r.c.Log.Info("upload ended", "upload", s.ID, "host", s.Host, "size", s.Size, "state", string(s.State), "reason", s.Reason,
-		"detail", s.Detail, "repeats", s.Repeats, "resigned", s.Resigned, "took", s.Ended.Sub(s.Started).Round(time.Millisecond))
+		"detail", s.Detail, "repeats", s.Repeats, "resent", s.Resent, "resigned", s.Resigned, "took", s.Ended.Sub(s.Started).Round(time.Millisecond))
 }
 
 func (u *upload) snapshot() Upload {
