@@ -75,9 +75,13 @@ func Open(dir string, opt Options) (*Disk, error) {
 	if err != nil {
 		return nil, explain("open store", err)
 	}
+	hooked, err := newRootDir(root, "", opt.Hook)
+	if err != nil {
+		return nil, explain("open store", err)
+	}
 	d := &Disk{
 		opt:        opt,
-		root:       &rootDir{Root: root, hook: opt.Hook},
+		root:       hooked,
 		fresh:      make(map[string]entry),
 		publishing: make(map[string]chan struct{}),
 		doomed:     make(map[string]bool),

@@ -31,26 +31,47 @@ func (d *Disk) Open(path string) (File, error) {
 	if err := d.awaitPublish(path); err != nil {
 		return nil, err
 	}
-	was, err := d.find("open", path)
+	f, err := d.openPlain(path)
 	if err != nil {
 		return nil, err
-	}
-	// Without waiting: something else may be there by now, and a FIFO would wait for its writer.
-	f, err := d.root.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
-	if gone(err) {
-		return nil, missing("open", path)
-	}
-	if err != nil {
-		return nil, explain("open file", err)
 	}
 	fi, err := f.Stat()
 	if err != nil {
 		return nil, errors.Join(explain("open file", err), f.Close())
 	}
-	if !os.SameFile(was, fi) {
+	if !fi.Mode().IsRegular() {
 		return nil, errors.Join(missing("open", path), f.Close())
 	}
-	return &file{File: f.File, d: d, path: path, etag: etag(fi)}, nil
+	return &file{File: f.osFile(), d: d, path: path, etag: etag(fi)}, nil
+}
+
+// openPlain opens what is at path, without waiting: it may be a FIFO, which would wait for its writer.
+func (d *Disk) openPlain(path string) (*handle, error) {
+	var was fs.FileInfo
+	if d.root.dot == nil { // os.Root follows links that stay inside
+		var err error
+		if was, err = d.find("open", path); err != nil {
+			return nil, err
+		}
+	}
+	f, err := d.root.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if gone(err) || errors.Is(err, unix.ENXIO) { // ENXIO: a socket
+		return nil, missing("open", path)
+	}
+	if err != nil {
+		return nil, explain("open file", err)
+	}
+	if was == nil {
+		return f, nil
+	}
+	fi, err := f.Stat()
+	if err != nil {
+		return nil, errors.Join(explain("open file", err), f.Close())
+	}
+	if !sameFile(was, fi) {
+		return nil, errors.Join(missing("open", path), f.Close())
+	}
+	return f, nil
 }
 
 // OSFile implements Plain.

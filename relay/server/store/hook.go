@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -36,11 +37,38 @@ func (t Torn) Error() string { return t.Err.Error() }
 // Unwrap returns Err.
 func (t Torn) Unwrap() error { return t.Err }
 
-// rootDir is an os.Root whose steps a Hook sees.
+// rootDir is an os.Root whose steps a Hook sees. What it opens is opened by the kernel alone where that can do what os.Root does.
 type rootDir struct {
 	*os.Root
 	hook Hook
-	path string // below the store's folder
+	path string      // below the store's folder
+	dot  *descriptor // the folder itself; nil: os.Root opens everything
+}
+
+// newRootDir takes a root over.
+func newRootDir(root *os.Root, path string, hook Hook) (*rootDir, error) {
+	r := &rootDir{Root: root, hook: hook, path: path}
+	f, err := root.Open(".")
+	if err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
+	dot, err := describe(f)
+	if err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
+	if !canOpenBeneath(dot.fd) {
+		return r, dot.Close()
+	}
+	r.dot = dot
+	return r, nil
+}
+
+// Close closes the root and nothing that was opened through it.
+func (r *rootDir) Close() error {
+	if r.dot == nil {
+		return r.Root.Close()
+	}
+	return errors.Join(r.dot.Close(), r.Root.Close())
 }
 
 func (r *rootDir) do(op, name string, do func() error) error {
@@ -51,7 +79,12 @@ func (r *rootDir) do(op, name string, do func() error) error {
 }
 
 func (r *rootDir) Mkdir(name string, mode fs.FileMode) error {
-	return r.do("mkdir", name, func() error { return r.Root.Mkdir(name, mode) })
+	return r.do("mkdir", name, func() error {
+		if r.dot == nil || strings.Contains(name, "/") {
+			return r.Root.Mkdir(name, mode)
+		}
+		return r.dot.use("mkdir", func(fd int) error { return unix.Mkdirat(fd, name, uint32(mode.Perm())) })
+	})
 }
 
 func (r *rootDir) Remove(name string) error {
@@ -67,11 +100,36 @@ func (r *rootDir) Lstat(name string) (fi fs.FileInfo, err error) {
 	return fi, err
 }
 
+// mode is the type of what Lstat finds.
+func (r *rootDir) mode(name string) (m fs.FileMode, err error) {
+	err = r.do("stat", name, func() error {
+		var fi fs.FileInfo
+		var err error
+		if r.dot == nil || strings.Contains(name, "/") {
+			fi, err = r.Root.Lstat(name)
+		} else {
+			fi, err = r.dot.lstat(name)
+		}
+		if err == nil {
+			m = fi.Mode().Type()
+		}
+		return err
+	})
+	return m, err
+}
+
 func (r *rootDir) OpenRoot(name string) (*rootDir, error) {
-	sub := &rootDir{hook: r.hook, path: path.Join(r.path, name)}
-	err := r.do("open", name, func() (err error) { sub.Root, err = r.Root.OpenRoot(name); return err })
+	var sub *rootDir
+	err := r.do("open", name, func() error {
+		root, err := r.Root.OpenRoot(name)
+		if err != nil {
+			return err
+		}
+		sub, err = newRootDir(root, path.Join(r.path, name), r.hook)
+		return err
+	})
 	if err != nil {
-		return nil, refused(err, sub.Root != nil, func() error { return sub.Root.Close() })
+		return nil, refused(err, sub != nil, func() error { return sub.Close() })
 	}
 	return sub, nil
 }
@@ -84,11 +142,32 @@ func (r *rootDir) OpenFile(name string, flag int, mode fs.FileMode) (*handle, er
 	if flag&os.O_CREATE != 0 {
 		op = "create"
 	}
-	err := r.do(op, name, func() (err error) { f.File, err = r.Root.OpenFile(name, flag, mode); return err })
+	err := r.do(op, name, func() (err error) { f.descriptor, err = r.open(name, flag, mode); return err })
 	if err != nil {
-		return nil, refused(err, f.File != nil, func() error { return f.File.Close() })
+		return nil, refused(err, f.descriptor != nil, func() error { return f.descriptor.Close() })
 	}
 	return f, nil
+}
+
+func (r *rootDir) open(name string, flag int, mode fs.FileMode) (*descriptor, error) {
+	if r.dot != nil {
+		return openBeneath(r.dot.fd, name, flag, mode)
+	}
+	f, err := r.Root.OpenFile(name, flag, mode)
+	if err != nil {
+		return nil, err
+	}
+	return describe(f)
+}
+
+// describe takes an open file over from package os.
+func describe(f *os.File) (*descriptor, error) {
+	d := &descriptor{name: f.Name(), fd: -1}
+	err := withFD(f, func(fd int) (err error) {
+		d.fd, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+		return err
+	})
+	return d, errors.Join(err, f.Close())
 }
 
 // refused closes what a Hook let happen and then called an error.
@@ -99,9 +178,9 @@ func refused(err error, opened bool, closeIt func() error) error {
 	return err
 }
 
-// handle is an os.File whose steps a Hook sees.
+// handle is an open file whose steps a Hook sees.
 type handle struct {
-	*os.File
+	*descriptor
 	hook Hook
 	path string // below the store's folder
 }
@@ -116,20 +195,16 @@ func (h *handle) do(s Step, do func() error) error {
 
 func (h *handle) Write(p []byte) (int, error) {
 	if h.hook == nil {
-		return h.File.Write(p)
+		return h.descriptor.Write(p)
 	}
-	off, err := h.Seek(0, 1)
-	if err != nil {
-		return 0, err
-	}
-	return h.write(p, off, h.File.Write)
+	return h.write(p, h.pos, h.descriptor.Write)
 }
 
 func (h *handle) WriteAt(p []byte, off int64) (int, error) {
 	if h.hook == nil {
-		return h.File.WriteAt(p, off)
+		return h.descriptor.WriteAt(p, off)
 	}
-	return h.write(p, off, func(p []byte) (int, error) { return h.File.WriteAt(p, off) })
+	return h.write(p, off, func(p []byte) (int, error) { return h.descriptor.WriteAt(p, off) })
 }
 
 func (h *handle) write(p []byte, off int64, write func([]byte) (int, error)) (n int, err error) {
@@ -142,45 +217,45 @@ func (h *handle) write(p []byte, off int64, write func([]byte) (int, error)) (n 
 }
 
 func (h *handle) Read(p []byte) (n int, err error) {
-	err = h.do(Step{Op: "read"}, func() (err error) { n, err = h.File.Read(p); return err })
+	err = h.do(Step{Op: "read"}, func() (err error) { n, err = h.descriptor.Read(p); return err })
 	return n, err
 }
 
 func (h *handle) ReadAt(p []byte, off int64) (n int, err error) {
-	err = h.do(Step{Op: "read", Off: off}, func() (err error) { n, err = h.File.ReadAt(p, off); return err })
+	err = h.do(Step{Op: "read", Off: off}, func() (err error) { n, err = h.descriptor.ReadAt(p, off); return err })
 	return n, err
 }
 
 func (h *handle) Readdirnames(most int) (names []string, err error) {
-	err = h.do(Step{Op: "read"}, func() (err error) { names, err = h.File.Readdirnames(most); return err })
+	err = h.do(Step{Op: "read"}, func() (err error) { names, err = h.descriptor.Readdirnames(most); return err })
 	return names, err
 }
 
 func (h *handle) Stat() (fi fs.FileInfo, err error) {
-	err = h.do(Step{Op: "stat"}, func() (err error) { fi, err = h.File.Stat(); return err })
+	err = h.do(Step{Op: "stat"}, func() (err error) { fi, err = h.descriptor.Stat(); return err })
 	return fi, err
 }
 
 func (h *handle) Truncate(size int64) error {
-	return h.do(Step{Op: "truncate", Off: size}, func() error { return h.File.Truncate(size) })
+	return h.do(Step{Op: "truncate", Off: size}, func() error { return h.descriptor.Truncate(size) })
 }
 
-func (h *handle) Sync() error { return h.do(Step{Op: "sync"}, h.File.Sync) }
+func (h *handle) Sync() error { return h.do(Step{Op: "sync"}, h.descriptor.Sync) }
 
 // Datasync is Sync without what is not needed to read the bytes back, such as the time of the last change.
 func (h *handle) Datasync() error {
-	return h.do(Step{Op: "sync"}, func() error { return withFD(h, unix.Fdatasync) })
+	return h.do(Step{Op: "sync"}, func() error { return h.use("datasync", unix.Fdatasync) })
 }
 
 // Close closes the file in any case, as close(2) does.
 func (h *handle) Close() error {
 	if h.hook == nil {
-		return h.File.Close()
+		return h.descriptor.Close()
 	}
 	closed := false
-	err := h.do(Step{Op: "close"}, func() error { closed = true; return h.File.Close() })
+	err := h.do(Step{Op: "close"}, func() error { closed = true; return h.descriptor.Close() })
 	if !closed {
-		err = errors.Join(err, h.File.Close())
+		err = errors.Join(err, h.descriptor.Close())
 	}
 	return err
 }

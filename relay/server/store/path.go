@@ -41,13 +41,13 @@ func missing(op, name string) error { return &fs.PathError{Op: op, Path: name, E
 // place checks that a file can stand at name: folders or nothing above it, a plain file or nothing in its place.
 func (d *Disk) place(name string) error {
 	for p := range prefixes(name) {
-		fi, err := d.root.Lstat(p)
+		mode, err := d.root.mode(p)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			return nil
 		case err != nil:
 			return explain("look at the place of the file", err)
-		case p == name && !fi.Mode().IsRegular(), p != name && !fi.IsDir():
+		case p == name && !mode.IsRegular(), p != name && !mode.IsDir():
 			return taken("create", name)
 		}
 	}
@@ -75,7 +75,7 @@ func (d *Disk) find(op, name string) (fs.FileInfo, error) {
 
 // gone tells whether err means that nothing can be at a path.
 func gone(err error) bool {
-	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ENAMETOOLONG)
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ENAMETOOLONG) || errors.Is(err, unix.ELOOP)
 }
 
 // makeFolder makes the folder dir and those above it where they are missing, and opens it.

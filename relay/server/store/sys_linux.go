@@ -45,16 +45,16 @@ func withFD(f syscall.Conn, fn func(fd int) error) error {
 }
 
 func flock(f *handle) error {
-	return withFD(f, func(fd int) error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) })
+	return f.use("lock", func(fd int) error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) })
 }
 
 func syncFS(f *handle) error {
-	return f.do(Step{Op: "syncfs"}, func() error { return withFD(f, unix.Syncfs) })
+	return f.do(Step{Op: "syncfs"}, func() error { return f.use("syncfs", unix.Syncfs) })
 }
 
 // startWriteBack asks for a part of f to be put on disk without waiting for it. It is a hint: the sync tells what went wrong.
 func startWriteBack(f *handle, from, n int64) {
-	_ = withFD(f, func(fd int) error { return unix.SyncFileRange(fd, from, n, unix.SYNC_FILE_RANGE_WRITE) })
+	_ = f.use("write back", func(fd int) error { return unix.SyncFileRange(fd, from, n, unix.SYNC_FILE_RANGE_WRITE) })
 }
 
 // freeBytes returns what a process without privileges can still write. A file system that does not count (ramfs, some FUSE ones)
@@ -62,7 +62,7 @@ func startWriteBack(f *handle, from, n int64) {
 func freeBytes(f *handle) (uint64, error) {
 	var st unix.Statfs_t
 	err := f.do(Step{Op: "statfs"}, func() error {
-		return withFD(f, func(fd int) error { return unix.Fstatfs(fd, &st) })
+		return f.use("statfs", func(fd int) error { return unix.Fstatfs(fd, &st) })
 	})
 	if err != nil {
 		return 0, err
@@ -100,8 +100,11 @@ func linkExclusive(from *handle, oldName string, to *handle, newName string) err
 // names runs a step on two names in two folders.
 func (h *handle) names(op, oldName string, to *handle, newName string, fn func(fromFD, toFD int) error) error {
 	do := func() error {
-		return withFD(h, func(fromFD int) error {
-			return withFD(to, func(toFD int) error { return fn(fromFD, toFD) })
+		if h.descriptor == to.descriptor {
+			return h.use(op, func(fd int) error { return fn(fd, fd) })
+		}
+		return h.use(op, func(fromFD int) error {
+			return to.use(op, func(toFD int) error { return fn(fromFD, toFD) })
 		})
 	}
 	if h.hook == nil {
@@ -116,7 +119,7 @@ func noAttributes(err error) bool {
 
 // keepsAttributes asks for an attribute that nobody has: "no such attribute" means that there could be one.
 func keepsAttributes(f *handle) (bool, error) {
-	err := withFD(f, func(fd int) error {
+	err := f.use("attributes", func(fd int) error {
 		_, err := unix.Fgetxattr(fd, attrType, nil)
 		return err
 	})
@@ -133,7 +136,7 @@ func keepsAttributes(f *handle) (bool, error) {
 func setAttribute(f *handle, name, value string) error {
 	b := []byte(value)
 	return f.do(Step{Op: "attr", To: name, Data: b}, func() error {
-		return withFD(f, func(fd int) error { return unix.Fsetxattr(fd, name, b, 0) })
+		return f.use("set attribute", func(fd int) error { return unix.Fsetxattr(fd, name, b, 0) })
 	})
 }
 
