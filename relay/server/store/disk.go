@@ -38,10 +38,12 @@ type Attributes interface {
 
 // Options of a Disk. The zero value is good.
 type Options struct {
-	MinFree uint64       // Create answers ErrFull when less would stay free
-	Attrs   Attributes   // nil: without extended attributes type, digest and end are not kept
-	Log     *slog.Logger // nil: no log
-	Hook    Hook         // for tests; nil: none
+	MinFree  uint64       // Create answers ErrFull when less would stay free
+	Attrs    Attributes   // nil: without extended attributes type, digest and end are not kept
+	Dedup    Dedup        // how files with the same bytes share them
+	Contents Contents     // what Dedup needs; nil: nothing is shared
+	Log      *slog.Logger // nil: no log
+	Hook     Hook         // for tests; nil: none
 }
 
 // Disk is a store in a folder.
@@ -52,6 +54,7 @@ type Disk struct {
 	lock    *handle
 	xattrs  bool // the file system keeps user extended attributes
 	minFree atomic.Uint64
+	noClone atomic.Bool // the file system has shown that it cannot share blocks
 
 	mu         sync.Mutex // guards all below
 	tmp        *tmpFolder

@@ -115,6 +115,16 @@ var faultScenarios = []struct {
 		func(d *Disk, w *word) error { return removeFile(d, w, "a/b/file") },
 	},
 	{
+		"an upload of bytes that are there, as a link",
+		func(d *Disk, w *word) error { return uploadOrCompare(d, w, "a/file", storeBytes(999), Meta{}) },
+		func(d *Disk, w *word) error { return uploadOrCompare(d, w, "b/file", storeBytes(999), Meta{}) },
+	},
+	{
+		"an upload of bytes that are there, of another type",
+		func(d *Disk, w *word) error { return uploadOrCompare(d, w, "a/file", storeBytes(999), Meta{}) },
+		func(d *Disk, w *word) error { return uploadOrCompare(d, w, "b/file", storeBytes(999), faultMeta) },
+	},
+	{
 		"an upload after a removal",
 		func(d *Disk, w *word) error { return uploadOrCompare(d, w, "a/b/file", storeBytes(9), Meta{}) },
 		func(d *Disk, w *word) error {
@@ -177,7 +187,7 @@ func strike(t *testing.T, k int, f fault, forever bool, before, run func(*Disk, 
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	s, w := newShadow(), newWord()
-	d, err := Open(dir, Options{Hook: s})
+	d, err := Open(dir, Options{Hook: s, Dedup: Link, Contents: newShelf()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +247,7 @@ func TestThePowerMayGoBeforeEveryStep(t *testing.T) {
 		t.Run(sc.name, func(t *testing.T) {
 			t.Parallel()
 			s, w := newShadow(), newWord()
-			d := open(t, t.TempDir(), Options{Hook: s})
+			d := open(t, t.TempDir(), Options{Hook: s, Dedup: Link, Contents: newShelf()})
 			if sc.before != nil {
 				if err := sc.before(d, w); err != nil {
 					t.Fatal(err)
@@ -268,7 +278,7 @@ func TestThePowerMayGoBeforeEveryStep(t *testing.T) {
 // Many uploads and removals at once, most in the same few folders, with power cuts in between.
 func TestThePowerMayGoWhileManyUploadAtOnce(t *testing.T) {
 	s, w := newShadow(), newWord()
-	d := open(t, t.TempDir(), Options{Hook: s})
+	d := open(t, t.TempDir(), Options{Hook: s, Dedup: Link, Contents: newShelf()})
 	cuts := 0
 	s.cut = func(n int, st Step) {
 		if n%37 != 0 {

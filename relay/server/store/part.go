@@ -323,6 +323,9 @@ func (p *part) Publish(path string, meta Meta) error {
 		meta.Type = ""
 	}
 	u := &upload{d: p.d, tmp: p.folder, name: p.name, path: path, meta: meta, size: p.size, n: p.size, file: p.file}
+	if shared, err := p.share(u); shared || err != nil {
+		return err
+	}
 	err := u.seal() // closes the file
 	p.file = nil
 	if err == nil {
@@ -340,6 +343,28 @@ func (p *part) Publish(path string, meta Meta) error {
 		p.d.opt.Log.Warn("part not marked as published", "error", err) // its bytes are gone, which says the same
 	}
 	return nil
+}
+
+// share publishes what shares the bytes of another file, if there is one, instead of the part; else the part is as it was.
+func (p *part) share(u *upload) (shared bool, err error) {
+	if !p.d.shares(p.size) {
+		return false, nil
+	}
+	digest, err := digestOf(p.file, p.size)
+	if err != nil {
+		return false, explain("read part", err)
+	}
+	twin := u.twin(digest)
+	if twin == nil {
+		return false, nil
+	}
+	if err := twin.Publish(); err != nil {
+		return false, errors.Join(err, twin.Discard())
+	}
+	if err := p.Finish(); err != nil {
+		p.d.opt.Log.Warn("part not marked as published", "error", err) // whoever goes on with it finds the file
+	}
+	return true, nil
 }
 
 // stay takes a part back that could not be published. What is missing later must not look as if it had been.

@@ -3,8 +3,10 @@ package store
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"io/fs"
 	"os"
@@ -37,9 +39,11 @@ type upload struct {
 	n    int64 // bytes written
 	sent int64 // bytes that the kernel was asked to write back
 
-	file   *handle // nil: sealed or ended
-	kept   bool    // the attributes are in the file system
-	failed error   // a write, sync or close went wrong: the file is not to be trusted
+	file   *handle   // nil: sealed or ended
+	kept   bool      // the attributes are in the file system
+	sum    hash.Hash // of what was written, if bytes are shared; else nil
+	digest [32]byte  // of all of it, if bytes are shared
+	failed error     // a write, sync or close went wrong: the file is not to be trusted
 }
 
 // Create begins an upload of size bytes to path. ErrFull: not enough room; fs.ErrExist: a folder is in the place of the file or
@@ -61,6 +65,9 @@ func (d *Disk) Create(ctx context.Context, path string, size int64, meta Meta) (
 		meta.Type = ""
 	}
 	u := &upload{d: d, path: path, size: size, meta: meta}
+	if d.shares(size) {
+		u.sum = sha256.New()
+	}
 	if err := u.start(); err != nil {
 		return nil, explain("make temporary file", err)
 	}
@@ -102,6 +109,9 @@ func (u *upload) write(p []byte) (int, error) {
 	}
 	n, err := u.file.Write(p)
 	u.n += int64(n)
+	if u.sum != nil {
+		u.sum.Write(p[:n]) // never fails
+	}
 	if err != nil {
 		u.failed = explain("write upload", err)
 		return n, u.failed
@@ -161,6 +171,9 @@ func (u *upload) Publish() error {
 	if u.n != u.size {
 		return fmt.Errorf("%w: %d of %d bytes came", ErrSize, u.n, u.size)
 	}
+	if u.sum != nil && u.file != nil && u.failed == nil {
+		u.share([32]byte(u.sum.Sum(nil)))
+	}
 	if err := u.seal(); err != nil {
 		return err
 	}
@@ -173,6 +186,9 @@ func (u *upload) Publish() error {
 	}
 	if !u.kept && u.d.opt.Attrs != nil {
 		u.d.opt.Attrs.SetAttributes(u.path, u.meta.Type, u.meta.Digest, u.meta.Retain)
+	}
+	if u.digest != [32]byte{} {
+		u.d.opt.Contents.SetContent(u.digest, u.path)
 	}
 	return nil
 }
