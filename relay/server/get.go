@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 
 	"holdfast/relay/server/store"
@@ -41,10 +42,36 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request) error {
 	}
 	fileHeader(w.Header(), path, meta)
 	w.Header().Set("ETag", f.ETag())
+	tidyRange(r, info.Size())
 	counted := &countingWriter{ResponseWriter: w}
 	http.ServeContent(counted, r, "", info.ModTime(), content(f))
 	s.metrics.downloaded.Add(float64(counted.n))
 	return nil
+}
+
+// tidyRange leaves net/http the ranges that it reads as RFC 9110 does. It knows no other unit than "bytes", spelt like
+// this, and answers 416 where the field has to be ignored (section 14.2); it takes a suffix of no bytes for
+// satisfiable (section 14.1.2) and answers HEAD with 206, though ranges are defined for GET alone (section 14.2).
+func tidyRange(r *http.Request, size int64) {
+	v := r.Header.Get("Range")
+	unit, specs, ok := strings.Cut(v, "=")
+	if v == "" {
+		return
+	}
+	if !ok || r.Method != http.MethodGet || !strings.EqualFold(strings.TrimSpace(unit), "bytes") {
+		r.Header.Del("Range")
+		return
+	}
+	var kept []string
+	for spec := range strings.SplitSeq(specs, ",") {
+		if n, suffix := strings.CutPrefix(strings.TrimSpace(spec), "-"); !suffix || n == "" || strings.Trim(n, "0") != "" {
+			kept = append(kept, spec)
+		}
+	}
+	if kept == nil {
+		kept = []string{strconv.FormatInt(size, 10) + "-"} // none of it can be had
+	}
+	r.Header.Set("Range", "bytes="+strings.Join(kept, ","))
 }
 
 // folder decides what a path that is no file path is for a reader: a folder's name is not found, the rest is a bad path.

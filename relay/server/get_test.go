@@ -35,7 +35,12 @@ func TestRangesAndConditions(t *testing.T) {
 		{"the last bytes", []string{"Range: bytes=-5"}, 206, "56789", "bytes 5-9/10"},
 		{"from the middle", []string{"Range: bytes=7-"}, 206, "789", "bytes 7-9/10"},
 		{"past the end", []string{"Range: bytes=10-"}, 416, "", "bytes */10"},
-		{"not a range", []string{"Range: lines=1"}, 416, "", ""},
+		{"a unit that is not known is ignored", []string{"Range: lines=1"}, 200, "0123456789", ""},
+		{"no unit at all", []string{"Range: 1"}, 200, "0123456789", ""},
+		{"the unit in capitals", []string{"Range: BYTES=0-3"}, 206, "0123", "bytes 0-3/10"},
+		{"the last no bytes", []string{"Range: bytes=-0"}, 416, "", "bytes */10"},
+		{"the last no bytes among others", []string{"Range: bytes=-0, 2-3"}, 206, "23", "bytes 2-3/10"},
+		{"an end before the beginning", []string{"Range: bytes=5-2"}, 416, "", ""},
 		{"unchanged", []string{"If-None-Match: " + etag}, 304, "", ""},
 		{"unchanged since", []string{"If-Modified-Since: " + mod}, 304, "", ""},
 		{"another one", []string{`If-None-Match: "x"`}, 200, "0123456789", ""},
@@ -50,6 +55,9 @@ func TestRangesAndConditions(t *testing.T) {
 				t.Errorf("got %s, range %q", resp.Status, resp.Header.Get("Content-Range"))
 			}
 		})
+	}
+	if resp := l.do(http.MethodHead, url, nil, "Range: bytes=0-3"); resp.StatusCode != 200 || resp.ContentLength != 10 {
+		t.Errorf("HEAD with a range, which is for GET alone: %s, length %d", resp.Status, resp.ContentLength)
 	}
 	several := l.do(http.MethodGet, url, nil, "Range: bytes=0-1,4-5")
 	if b := text(several); several.StatusCode != 206 || !strings.HasPrefix(several.Header.Get("Content-Type"), "multipart/byteranges") || !strings.Contains(b, "01") || !strings.Contains(b, "45") {
