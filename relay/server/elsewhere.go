@@ -46,7 +46,8 @@ func (s *Server) slotAt(r *http.Request, size int64, mediaType string) (slot, er
 	if err != nil {
 		return slot{}, err
 	}
-	return slot{path, u.Path, u.RawQuery, r.Header.Get("Authorization"), size, mediaType}, nil
+	authorization, several := authorizationOf(r)
+	return slot{path, u.Path, u.RawQuery, authorization, several, size, mediaType}, nil
 }
 
 // parseSlot reads the path and query of a slot, as net/http reads those of a request.

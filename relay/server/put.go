@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"strings"
 	"time"
 
 	"holdfast/relay/server/store"
@@ -58,6 +59,7 @@ type slot struct {
 	fullPath      string // decoded
 	rawQuery      string
 	authorization string
+	several       bool  // more than one Authorization came
 	size          int64 // declared; -1: not
 	mediaType     string
 }
@@ -68,7 +70,20 @@ func (s *Server) slotOf(r *http.Request, size int64, mediaType string) (slot, er
 	if err != nil {
 		return slot{}, err
 	}
-	return slot{path, r.URL.Path, r.URL.RawQuery, r.Header.Get("Authorization"), size, mediaType}, nil
+	authorization, several := authorizationOf(r)
+	return slot{path, r.URL.Path, r.URL.RawQuery, authorization, several, size, mediaType}, nil
+}
+
+// authorizationOf returns the Authorization of r, and whether there is more than one; then the first Bearer counts, for
+// a second one must not hide it.
+func authorizationOf(r *http.Request) (value string, several bool) {
+	values := r.Header.Values("Authorization")
+	for _, v := range values {
+		if name, _, _ := strings.Cut(v, " "); strings.EqualFold(name, "Bearer") {
+			return v, len(values) > 1
+		}
+	}
+	return r.Header.Get("Authorization"), len(values) > 1
 }
 
 // upload is a PUT that was admitted.
@@ -125,6 +140,7 @@ func (s *Server) verify(set *active, sl slot) (*upload, error) {
 		FullPath:      sl.fullPath,
 		RawQuery:      sl.rawQuery,
 		Authorization: sl.authorization,
+		Several:       sl.several,
 		Size:          sl.size,
 		Type:          sl.mediaType,
 	})

@@ -383,3 +383,35 @@ func TestADigestIsCheckedAndHandedOut(t *testing.T) {
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// RFC 9110 section 11.6.2 knows one Authorization. Which of two counts would depend on who reads.
+func TestTwoAuthorizations(t *testing.T) {
+	l := newLab(t)
+	for i, tt := range []struct {
+		name   string
+		values func(good string) []string
+		status int
+		code   string
+	}{
+		{"one", func(good string) []string { return []string{good} }, 201, ""},
+		{"twice the same", func(good string) []string { return []string{good, good} }, 403, "token-invalid"},
+		{"a wrong one behind", func(good string) []string { return []string{good, "Bearer AAAA"} }, 403, "token-invalid"},
+		{"a wrong one before", func(good string) []string { return []string{"Bearer AAAA", good} }, 403, "token-invalid"},
+		{"another kind before", func(good string) []string { return []string{"Basic YTpi", good} }, 403, "token-invalid"},
+		{"other kinds alone", func(string) []string { return []string{"Basic YTpi", "Digest x"} }, 403, "token-missing"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			sl := l.sign(token.JWT, fmt.Sprintf("two/%d", i), 5)
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, sl.url, strings.NewReader("hello"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header["Authorization"] = tt.values(sl.auth)
+			resp, err := l.http.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want(t, resp, tt.status, tt.code)
+		})
+	}
+}

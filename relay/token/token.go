@@ -91,6 +91,7 @@ type Request struct {
 	FullPath      string // decoded once, the whole URL path with its leading slash
 	RawQuery      string
 	Authorization string // the slot's Authorization header, or empty
+	Several       bool   // there is more than one; Authorization is the first that is a Bearer credential, if any is
 	Size          int64  // Content-Length, or Upload-Length; -1: unknown
 	Type          string // Content-Type as sent, verbatim; empty: none sent
 }

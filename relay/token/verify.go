@@ -79,6 +79,9 @@ func (v *Verifier) Verify(r Request) (Claims, error) {
 		return Claims{}, ErrInvalid
 	}
 	if scheme, credential, ok := v.fromHeader(r.Authorization); ok {
+		if r.Several { // which of them counts would depend on who reads
+			return Claims{}, ErrInvalid
+		}
 		if scheme == JWT {
 			return v.verifyJWT(r, credential)
 		}

@@ -189,6 +189,25 @@ func TestOneMACHasOneSpelling(t *testing.T) {
 }
 
 // A MAC with "+" and "/" in its base64 has exactly one spelling in the header. The URL's copy of it, where "+" gets lost, is not read.
+func TestSeveralAuthorizations(t *testing.T) {
+	for _, tt := range []struct {
+		name          string
+		authorization string
+		err           error
+	}{
+		{"are refused if the first Bearer counts", goodJWT, token.ErrInvalid},
+		{"are looked past if none is a Bearer", "Basic YTpi", nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := request(goodV, tt.authorization)
+			r.Several = true
+			if _, err := verifier(t, secret).Verify(r); !errors.Is(err, tt.err) {
+				t.Errorf("got %v, want %v", err, tt.err)
+			}
+		})
+	}
+}
+
 func TestABearerMACWithPlusAndSlash(t *testing.T) {
 	var q, b64 string
 	for i := 0; !strings.ContainsRune(b64, '+') || !strings.ContainsRune(b64, '/'); i++ {
