@@ -33,10 +33,11 @@ type tlsConfig struct {
 }
 
 type storageConfig struct {
-	Path      string   `toml:"path"`
-	State     string   `toml:"state"`
-	SyncBytes size     `toml:"sync_bytes"`
-	SyncEvery duration `toml:"sync_every"`
+	Path      string             `toml:"path"`
+	State     string             `toml:"state"`
+	Dedup     oneOf[dedupValues] `toml:"dedup"`
+	SyncBytes size               `toml:"sync_bytes"`
+	SyncEvery duration           `toml:"sync_every"`
 }
 
 type authConfig struct {
@@ -87,11 +88,13 @@ type (
 	enrolValues  struct{}
 	levelValues  struct{}
 	formatValues struct{}
+	dedupValues  struct{}
 )
 
 func (enrolValues) values() []string  { return []string{"slot", "code", "off"} }
 func (levelValues) values() []string  { return []string{"debug", "info", "warn", "error"} }
 func (formatValues) values() []string { return []string{"text", "json"} }
+func (dedupValues) values() []string  { return []string{"off", "link", "reflink"} }
 
 // defaults is the configuration of an empty file.
 func defaults() *config {
@@ -102,7 +105,7 @@ func defaults() *config {
 			IdleTimeout: duration(120 * time.Second),
 		},
 		Storage: storageConfig{
-			Path: "/var/lib/holdfast/files", State: "/var/lib/holdfast/state",
+			Path: "/var/lib/holdfast/files", State: "/var/lib/holdfast/state", Dedup: oneOf[dedupValues]{"off"},
 			SyncBytes: 8 << 20, SyncEvery: duration(time.Second),
 		},
 		Devices: devicesConfig{Enrol: oneOf[enrolValues]{"slot"}},

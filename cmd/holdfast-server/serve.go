@@ -119,7 +119,9 @@ func assemble(c *config, log *slog.Logger, anew bool) (p *parts, err error) {
 	if p.ledger, err = ledger.Open(c.Storage.State, ledger.Options{Log: log, Recover: anew}); err != nil {
 		return p, fmt.Errorf("open the state in %s: %w", c.Storage.State, err)
 	}
-	if p.store, err = store.Open(c.Storage.Path, store.Options{MinFree: uint64(c.Limits.MinFree), Attrs: p.ledger, Log: log}); err != nil {
+	if p.store, err = store.Open(c.Storage.Path, store.Options{
+		MinFree: uint64(c.Limits.MinFree), Attrs: p.ledger, Dedup: dedup(c.Storage.Dedup.String()), Contents: p.ledger, Log: log,
+	}); err != nil {
 		return p, fmt.Errorf("open the files in %s: %w", c.Storage.Path, err)
 	}
 	reg := prometheus.NewRegistry()
@@ -141,6 +143,14 @@ func assemble(c *config, log *slog.Logger, anew bool) (p *parts, err error) {
 		}
 	}
 	return p, nil
+}
+
+// dedup is how the store shares bytes.
+func dedup(word string) store.Dedup {
+	if word == "off" {
+		return store.NoDedup
+	}
+	return store.Dedup(word)
 }
 
 // close closes what is open, the ledger last: what the store still says goes into it.
