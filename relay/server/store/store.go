@@ -14,6 +14,11 @@
 // `uploads/` holds the parts: uploads that can be resumed, which outlive the process.
 // What is in tmp/ when the store is opened was left by a process that died, and is removed.
 //
+// # Faults
+// An error of a sync, a write or a close makes that upload fail, never another one. What happened although the system said that it
+// failed is taken back, or never shown. Every step goes through a Hook if there is one; the tests let each of them fail, and cut the
+// power before each.
+//
 // # Concurrency
 // A Disk and its Files may be used by many goroutines at once, an Upload by one at a time.
 package store
