@@ -175,6 +175,28 @@ func (h *handle) clone(f *file) error {
 	return h.hook.Do(Step{Op: "clone", Path: f.path, To: h.path}, do)
 }
 
+// share publishes what shares the bytes of another file, if there is one, instead of the part; else the part is as it was.
+func (p *part) share(u *upload) (shared bool, err error) {
+	if !p.d.shares(p.size) {
+		return false, nil
+	}
+	digest, err := digestOf(p.file, p.size)
+	if err != nil {
+		return false, explain("read part", err)
+	}
+	twin := u.twin(digest)
+	if twin == nil {
+		return false, nil
+	}
+	if err := twin.Publish(); err != nil {
+		return false, errors.Join(err, twin.Discard())
+	}
+	if err := p.Finish(); err != nil {
+		p.d.opt.Log.Warn("part not marked as published", "error", err) // whoever goes on with it finds the file
+	}
+	return true, nil
+}
+
 // digestOf hashes the first size bytes of r.
 func digestOf(r io.ReaderAt, size int64) (sum [32]byte, err error) {
 	buf := buffers.Get().(*[bufferSize]byte)

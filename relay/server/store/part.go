@@ -345,28 +345,6 @@ func (p *part) Publish(path string, meta Meta) error {
 	return nil
 }
 
-// share publishes what shares the bytes of another file, if there is one, instead of the part; else the part is as it was.
-func (p *part) share(u *upload) (shared bool, err error) {
-	if !p.d.shares(p.size) {
-		return false, nil
-	}
-	digest, err := digestOf(p.file, p.size)
-	if err != nil {
-		return false, explain("read part", err)
-	}
-	twin := u.twin(digest)
-	if twin == nil {
-		return false, nil
-	}
-	if err := twin.Publish(); err != nil {
-		return false, errors.Join(err, twin.Discard())
-	}
-	if err := p.Finish(); err != nil {
-		p.d.opt.Log.Warn("part not marked as published", "error", err) // whoever goes on with it finds the file
-	}
-	return true, nil
-}
-
 // stay takes a part back that could not be published. What is missing later must not look as if it had been.
 func (p *part) stay(u *upload) error {
 	if u.name == "" { // moved, and taken back because its folder could not be synced
