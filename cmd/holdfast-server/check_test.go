@@ -207,6 +207,37 @@ level = "info"
 file = "holdfast-server.log"
 
 `},
+		{"flat.toml", `[server]
+listen = "[::1]:8081"
+public_url = "https://upload.example.org/upload/"
+trusted_proxies = ["127.0.0.1", "10.0.0.0/8"]
+metrics_listen = "127.0.0.1:9091"
+
+[storage]
+path = "/srv/flat"
+state = "/srv/holdfast-state"
+
+[auth]
+secrets = ["a-secret-key-of-a-flat-installation"]
+schemes = ["v", "v2", "token", "v3", "bearer"]
+
+[grace]
+base = "10h"
+mobile = "12h"
+desktop = "24h"
+restore = "48h"
+ultra = "72h"
+
+[limits]
+max_upload_size = "1GB"
+min_free = "100MB"
+retention = "8760h"
+
+[log]
+level = "warn"
+file = "/var/log/holdfast-server.log"
+
+`},
 		{"old.toml", `[server]
 listen = "0.0.0.0:18443"
 public_url = "https://upload.example.org/"

@@ -113,20 +113,47 @@ func (im *imported) put(name string, v any) {
 	im.old[k], im.names[k] = v, name
 }
 
+// flat are the tables whose keys stood outside of any table in the first versions.
+var flat = [...]string{"server.", "security.", "timeouts.", "uploads."}
+
+// spellings are the folded names a key may have: its own, and for the flat files of the first versions the bare one.
+func spellings(name string) []string {
+	for _, table := range flat {
+		if bare, ok := strings.CutPrefix(name, table); ok {
+			return []string{name, bare}
+		}
+	}
+	return []string{name}
+}
+
 // take returns the first of the old keys that is set, as text, and marks all of them as dealt with.
 func (im *imported) take(names ...string) (string, bool) {
 	found, ok := "", false
-	for _, n := range names {
-		v, have := im.old[n]
-		if !have {
-			continue
-		}
-		im.used[n] = true
-		if text := strings.TrimSpace(fmt.Sprint(v)); !ok && text != "" {
-			found, ok = text, true
+	for _, name := range names {
+		for _, n := range spellings(name) {
+			v, have := im.old[n]
+			if !have {
+				continue
+			}
+			im.used[n] = true
+			if text := strings.TrimSpace(fmt.Sprint(v)); !ok && text != "" {
+				found, ok = text, true
+			}
 		}
 	}
 	return found, ok
+}
+
+// name is how the old file spells the first of the keys that it has.
+func (im *imported) name(names ...string) string {
+	for _, name := range names {
+		for _, n := range spellings(name) {
+			if written, ok := im.names[n]; ok {
+				return written
+			}
+		}
+	}
+	return names[0]
 }
 
 // on reports a boolean key.
@@ -223,6 +250,22 @@ var reasons = [...]struct{ key, why string }{
 	{"server.networkevents", "a server needs not watch its own network"},
 	{"server.filenaming", "files are named as in their URL"},
 	{"server.maxheaderbytes", "the head of a request may have 32 KiB"},
+	{"server.proxyprotocol", "the PROXY protocol is not spoken; let the proxy send X-Forwarded-For and name it in trusted_proxies"},
+	{"server.autoadjustworkers", "there are no workers to size"},
+	{"server.enabledynamicworkers", "there are no workers to size"},
+	{"server.workerscale", "there are no workers to size"},
+	{"server.globalextensions", "files are never run or shown as anything but their declared type, so endings need no list"},
+	{"server.precach", "the kernel caches files"},
+	{"server.cleanup", "leftovers are removed at the start, ended files by themselves"},
+	{"server.chunk", "pieces and pauses are a matter of the transfer, not of the configuration; resuming needs no key"},
+	{"server.resumable", "pieces and pauses are a matter of the transfer, not of the configuration; resuming needs no key"},
+	{"server.maxretries", "the client or the relay tries again, not the server"},
+	{"server.retrydelay", "the client or the relay tries again, not the server"},
+	{"server.fallback", "the state lies in storage.state; no other service is needed"},
+	{"server.enableversioning", "a stored file never changes, so there are no versions"},
+	{"server.maxversions", "a stored file never changes, so there are no versions"},
+	{"server.throttle", "limits of requests belong into the reverse proxy"},
+	{"server.blockafter", "limits of requests belong into the reverse proxy"},
 	{"build.", "it describes the other program"},
 }
 
@@ -238,7 +281,8 @@ func (im *imported) rest() {
 	for _, k := range left {
 		why := "there is nothing like it"
 		for _, r := range reasons {
-			if strings.HasPrefix(k, r.key) {
+			bare := !strings.Contains(k, ".")
+			if strings.HasPrefix(k, r.key) || bare && (strings.HasPrefix("server."+k, r.key) || strings.HasPrefix(k, strings.TrimSuffix(r.key, "."))) {
 				why = r.why
 				break
 			}

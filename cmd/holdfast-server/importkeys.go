@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net"
 	"net/url"
 	"path/filepath"
@@ -16,9 +17,17 @@ import (
 func (im *imported) network() {
 	host, _ := im.take("server.bindip", "server.interface", "server.listenip", "server.bindaddress")
 	port, _ := im.take("server.listenaddress", "server.listenport", "server.port", "server.listen")
-	if im.on(false, "server.unixsocket") && strings.HasPrefix(port, "/") {
-		im.set("server", "listen", "%s", quote("unix:"+port))
-	} else {
+	socket, _ := im.take("server.unixsocketpath", "server.socketpath")
+	if !strings.HasPrefix(socket, "/") {
+		socket = port
+	}
+	switch unix := im.on(false, "server.unixsocket"); {
+	case unix && strings.HasPrefix(socket, "/"):
+		im.set("server", "listen", "%s", quote("unix:"+socket))
+	default:
+		if unix {
+			im.note("server.listen: the old configuration wants a unix socket and names none; write it like \"unix:/run/holdfast/http.sock\"")
+		}
 		if h, p, err := net.SplitHostPort(port); err == nil {
 			if port = p; host == "" {
 				host = h
@@ -36,8 +45,9 @@ func (im *imported) network() {
 		im.set("server", "listen", "%s", quote(net.JoinHostPort(host, port)))
 	}
 	im.publicURL()
+	im.proxies()
 	if p, ok := im.take("server.metricsport", "metrics.port"); im.on(ok, "server.metricsenabled", "metrics.enabled") && ok {
-		im.set("server", "metrics_listen", "%s", quote(net.JoinHostPort("127.0.0.1", p)))
+		im.set("server", "metrics_listen", "%s", quote(net.JoinHostPort("127.0.0.1", p[strings.LastIndexByte(p, ':')+1:])))
 	}
 	if d, ok := im.length("timeouts.idletimeout", "timeouts.idle"); ok && d > 0 {
 		im.set("server", "idle_timeout", "%s", quote(d.String()))
@@ -53,8 +63,37 @@ func (im *imported) network() {
 	}
 }
 
-// publicURL keeps the old URLs alive: the old server's paths began at the root.
+// proxies brings over a list of proxies, if there is one and all of it can be read.
+func (im *imported) proxies() {
+	const key = "server.trustedproxies"
+	for _, k := range spellings(key) {
+		list, ok := im.old[k].([]any)
+		if !ok {
+			continue
+		}
+		im.used[k] = true
+		var quoted []string
+		for _, v := range list {
+			if err := new(subnet).UnmarshalText([]byte(fmt.Sprint(v))); err != nil {
+				im.note("%s: %v", im.name(key), err)
+				continue
+			}
+			quoted = append(quoted, quote(fmt.Sprint(v)))
+		}
+		im.set("server", "trusted_proxies", "[%s]", strings.Join(quoted, ", "))
+		return
+	}
+}
+
+// publicURL keeps the old URLs alive: the old server's paths began at the root, in the first versions below UploadSubDir.
 func (im *imported) publicURL() {
+	sub, _ := im.take("server.uploadsubdir")
+	sub = strings.Trim(sub, "/")
+	if u := (&url.URL{Path: sub + "/"}); sub != "" && !strings.ContainsAny(sub, " ?#%\\") && !strings.Contains("/"+sub+"/", "/.") {
+		im.set("server", "public_url", "%s", quote("https://upload.example.org/"+u.EscapedPath()))
+		im.note("server.public_url: put the name of your upload host in; its path is the old UploadSubDir, %q", sub)
+		return
+	}
 	if v, ok := im.take("server.publicurl", "server.baseurl", "server.externalurl"); ok {
 		if u, err := url.Parse(v); err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http") {
 			im.set("server", "public_url", "%s", quote(u.Scheme+"://"+u.Host+"/"))
@@ -68,7 +107,7 @@ func (im *imported) publicURL() {
 
 // storage brings over the folders. Files stay where they are and keep their URLs.
 func (im *imported) storage() {
-	path, ok := im.take("server.storagepath", "server.uploadpath", "storage.path", "uploads.path", "server.storage")
+	path, ok := im.take("server.storagepath", "server.storedir", "server.uploadpath", "storage.path", "uploads.path", "server.storage")
 	if !ok {
 		path = "./uploads"
 	}
@@ -141,11 +180,11 @@ func (im *imported) limits() {
 	if z, ok := im.bytes("server.maxuploadsize", "uploads.maxuploadsize", "uploads.maxfilesize", "server.maxfilesize", "ejabberd.maxfilesize"); ok {
 		im.set("limits", "max_upload_size", "%s", quote(z.String()))
 	}
-	if z, ok := im.bytes("server.minfreebytes", "server.minfree", "storage.minfreebytes"); ok {
+	if z, ok := im.bytes("server.minfreebytes", "server.minfree", "server.minfreespacethreshold", "storage.minfreebytes"); ok {
 		im.set("limits", "min_free", "%s", quote(z.String()))
 	}
-	if d, ok := im.length("server.filettl", "server.maxfileage", "storage.retention"); ok {
-		if im.on(false, "server.filettlenabled") {
+	if d, ok := im.length("server.filettl", "server.maxfileage", "storage.retention", "server.deletefilesafterperiod"); ok {
+		if im.on(false, "server.filettlenabled", "server.deletefiles") {
 			im.set("limits", "retention", "%s", quote(d.String()))
 		} else {
 			im.note("limits.retention is empty: the old configuration names %s without switching it on; files are kept", d)
@@ -197,7 +236,7 @@ func (im *imported) length(names ...string) (duration, bool) {
 	if d, err := time.ParseDuration(v); err == nil && d >= 0 {
 		return duration(d), true
 	}
-	im.note("%s: %q is not a length of time", names[0], v)
+	im.note("%s: %q is not a length of time; the default is taken", im.name(names...), v)
 	return 0, false
 }
 
@@ -209,7 +248,7 @@ func (im *imported) bytes(names ...string) (size, bool) {
 	}
 	var z size
 	if err := z.UnmarshalText([]byte(v)); err != nil {
-		im.note("%s: %v", names[0], err)
+		im.note("%s: %v", im.name(names...), err)
 		return 0, false
 	}
 	return z, true
