@@ -21,7 +21,7 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return s.folder(r, err)
 	}
-	f, err := s.store.Open(path)
+	f, err := s.openToSend(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return ErrNotFound
 	}
@@ -101,37 +101,10 @@ func fileHeader(h http.Header, path string, meta store.Meta) {
 	if mediaType == "" {
 		mediaType = typeByName(name)
 	}
-	h.Set("Content-Type", mediaType)
-	h.Set("Content-Disposition", disposition(mediaType, name))
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; sandbox")
-	h.Set("X-Frame-Options", "DENY")
-	h.Set("Cross-Origin-Resource-Policy", "cross-origin")
-	h.Set("Cache-Control", "public, max-age=31556952, immutable")
+	h["Content-Type"] = []string{mediaType}
+	h["Content-Disposition"] = []string{disposition(mediaType, name)}
+	sendFields.addTo(h)
 	if len(meta.Digest) == 32 {
 		h.Set("Repr-Digest", "sha-256=:"+base64.StdEncoding.EncodeToString(meta.Digest)+":")
 	}
 }
-
-// countingWriter counts the bytes of a download and lets sendfile through.
-type countingWriter struct {
-	http.ResponseWriter
-	n int64
-}
-
-// Write is io.Writer.
-func (c *countingWriter) Write(p []byte) (int, error) {
-	n, err := c.ResponseWriter.Write(p)
-	c.n += int64(n)
-	return n, err
-}
-
-// ReadFrom is io.ReaderFrom.
-func (c *countingWriter) ReadFrom(src io.Reader) (int64, error) {
-	n, err := io.Copy(c.ResponseWriter, src)
-	c.n += n
-	return n, err
-}
-
-// Unwrap is for http.ResponseController.
-func (c *countingWriter) Unwrap() http.ResponseWriter { return c.ResponseWriter }

@@ -72,7 +72,9 @@ func visible(s string) bool {
 // disposition is the Content-Disposition of a file (RFC 6266): inline for the short list, else attachment.
 func disposition(mediaType, name string) string {
 	kind := "attachment"
-	if base, _, err := mime.ParseMediaType(mediaType); err == nil && inline[base] {
+	if inline[mediaType] {
+		kind = "inline"
+	} else if base, _, err := mime.ParseMediaType(mediaType); err == nil && inline[base] {
 		kind = "inline"
 	}
 	return kind + `; filename="` + plainName(name) + `"; filename*=UTF-8''` + extValue(name)

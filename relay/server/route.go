@@ -93,7 +93,7 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) error {
 	}
 	if !below {
 		if r.Method == http.MethodPost && (path == "/upload" || path+"/" == s.prefix) {
-			return s.files().serve(w, r)
+			return s.slots.serve(w, r)
 		}
 		return ErrNotFound
 	}
@@ -109,7 +109,7 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) error {
 	case s.namesComplete(r):
 		return s.draftDoor().serve(w, r)
 	}
-	return s.files().serve(w, r)
+	return s.slots.serve(w, r)
 }
 
 // serve calls what the door has for the method. OPTIONS is answered for every door, the rest is refused with Allow

@@ -121,6 +121,7 @@ type Server struct {
 	quotas        *quotas
 	registry      *prometheus.Registry
 	api           map[string]door // by path below the api; filled by New
+	slots         door            // what can be done with a path below the prefix; filled by New
 
 	set     atomic.Pointer[active]
 	uploads atomic.Int64   // running PUTs
@@ -155,7 +156,7 @@ func New(c Config) (*Server, error) {
 	if err := s.openParts(context.Background(), c); err != nil {
 		return nil, err
 	}
-	s.api = s.doors()
+	s.api, s.slots = s.doors(), s.files()
 	if err := s.Update(c.Settings); err != nil {
 		return nil, err
 	}

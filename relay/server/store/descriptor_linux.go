@@ -166,7 +166,7 @@ func (d *descriptor) osFile() *os.File {
 }
 
 // lstat tells what a name in a folder is, without following it.
-func (d *descriptor) lstat(name string) (fs.FileInfo, error) {
+func (d *descriptor) lstat(name string) (*info, error) {
 	fi := &info{name: name}
 	if err := d.use("lstat", func(fd int) error { return unix.Fstatat(fd, name, &fi.st, unix.AT_SYMLINK_NOFOLLOW) }); err != nil {
 		return nil, err

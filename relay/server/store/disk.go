@@ -54,6 +54,7 @@ type Disk struct {
 	lock    *handle
 	xattrs  bool // the file system keeps user extended attributes
 	minFree atomic.Uint64
+	smalls  smallFiles
 	noClone atomic.Bool // the file system has shown that it cannot share blocks
 
 	mu         sync.Mutex // guards all below

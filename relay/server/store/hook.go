@@ -100,6 +100,12 @@ func (r *rootDir) Lstat(name string) (fi fs.FileInfo, err error) {
 	return fi, err
 }
 
+// look is Lstat in one step of the kernel, which follows links on the way.
+func (r *rootDir) look(name string) (fi *info, err error) {
+	err = r.do("stat", name, func() (err error) { fi, err = r.dot.lstat(name); return err })
+	return fi, err
+}
+
 // mode is the type of what Lstat finds.
 func (r *rootDir) mode(name string) (m fs.FileMode, err error) {
 	err = r.do("stat", name, func() error {
