@@ -48,10 +48,18 @@ func TestWhatIsSaidOfAWrongConfiguration(t *testing.T) {
 		{"a list where a word belongs", good + "[log]\nlevel = [\"info\"]\n", []string{`:5: log.level: a TOML array does not belong here; docs/config.md shows the form`}},
 		{"a word out of the list", good + "[log]\nlevel = \"loud\"\n", []string{`:5: log.level: "loud" must be one of debug, info, warn, error`}},
 		{"no TOML", "[server\n", []string{`:1: expected ']' to close table name`}},
-		{"an address without a port", good + "[server]\nlisten = \"localhost\"\n", []string{`: server.listen: "localhost" is not an address; write it like "0.0.0.0:8080", "[::]:8080" or "unix:/run/holdfast/http.sock"`}},
-		{"half of tls", good + "[tls]\ncert = \"x\"\n", []string{`: tls.cert and tls.key belong together: set both, or none for plain http`}},
-		{"state where files are served", good + "[storage]\npath = \"/srv\"\nstate = \"/srv/state\"\n", []string{`: storage.state must lie outside of storage.path, whose files are served`}},
-		{"a public URL with a query", good + "[server]\npublic_url = \"https://x/?y\"\n", []string{`: server.public_url: "https://x/?y" must end with its path`}},
+		{"an address without a port", good + "[server]\nlisten = \"localhost\"\n", []string{`:5: server.listen: "localhost" is not an address; write it like "0.0.0.0:8080", "[::]:8080" or "unix:/run/holdfast/http.sock"`}},
+		{"half of tls", good + "[tls]\ncert = \"x\"\n", []string{`:5: tls.cert and tls.key belong together: set both, or none for plain http`}},
+		{"state where files are served", good + "[storage]\npath = \"/srv\"\nstate = \"/srv/state\"\n", []string{`:6: storage.state must lie outside of storage.path, whose files are served`}},
+		{"a public URL with a query", good + "[server]\npublic_url = \"https://x/?y\"\n", []string{`:5: server.public_url: "https://x/?y" must end with its path`}},
+		{"a length of time without a unit", good + "[grace]\nbase = 8\nultra = \"72h\"\n", []string{`:5: grace.base: 8 has no unit; write it like "120s", "8h" or "30d"`}},
+		{"a size below zero", "limits.max_upload_size = -1\n" + good, []string{`:1: limits.max_upload_size: -1 is not a size; write it like "500MB", "10GB" or a number of bytes`}},
+		{"numbers beside an unknown key", good + "[limits]\nmin_free = -5\nfoo = 1\nretention = 30\n", []string{
+			`:5: limits.min_free: -5 is not a size; write it like "500MB", "10GB" or a number of bytes`,
+			`:6: unknown key "foo" in [limits]`,
+			`:7: limits.retention: 30 has no unit; write it like "120s", "8h" or "30d"`,
+		}},
+		{"a zero needs no unit", good + "[limits]\nretention = 0\nmin_free = 0\n", nil},
 		{"a proxy that is no network", good + "[server]\ntrusted_proxies = [\"nginx\"]\n", []string{`:5: server.trusted_proxies: "nginx" is not an address or a network like "127.0.0.1/32"`}},
 	}
 	for _, tt := range tests {

@@ -56,6 +56,7 @@ func inspect(path string) (*config, []problem) {
 	for _, p := range c.validate() {
 		// A value that could not be read is missing now; that was said.
 		if !slices.ContainsFunc(problems, func(q problem) bool { return sameKey(p.text, q.text) }) {
+			p.line = lineOf(b, p.text)
 			problems = append(problems, p)
 		}
 	}
@@ -91,8 +92,9 @@ func decodeOnce(b []byte, path string) (c *config, problems []problem, again boo
 	var bad *toml.DecodeError
 	switch {
 	case err == nil:
-		return c, nil, false
+		return c, bareNumbers(b, path), false
 	case errors.As(err, &unknown):
+		problems = bareNumbers(b, path)
 		for i := range unknown.Errors {
 			line, _ := unknown.Errors[i].Position()
 			problems = append(problems, problem{path, line, unknownKey(unknown.Errors[i].Key())})
