@@ -24,10 +24,8 @@ func (s *Server) put(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	defer s.unreserve(u)
 	again, err := s.fill(w, r, u)
-	if u.release != nil {
-		defer u.release() // after the charge
-	}
 	if err != nil {
 		return u.explain(err)
 	}
@@ -96,7 +94,7 @@ type upload struct {
 	began  time.Time
 	extra  string // what its door keeps of its first request
 
-	release func() // of what is reserved in the quotas; nil: nothing
+	reserved *reservation // in the quotas; nil: nothing
 }
 
 // judge asks everything that can refuse a PUT without reading its body.
@@ -205,7 +203,7 @@ func (s *Server) fill(w http.ResponseWriter, r *http.Request, u *upload) (again 
 	if there, err := s.beside(r, in, u); there || err != nil {
 		return there, err
 	}
-	if u.release, err = s.reserve(r.Context(), u); err != nil {
+	if err := s.reserve(r.Context(), u); err != nil {
 		return false, err
 	}
 	up, err := s.store.Create(r.Context(), u.path, u.size, u.meta)

@@ -26,57 +26,101 @@ func newQuotas() *quotas {
 	return &quotas{owners: make(map[string]int64), recount: make(chan struct{}, 1)}
 }
 
-// reserve keeps room for an upload in its owner's quota and in that of the whole server until release is called, which is after
-// the upload was charged. ErrQuota, ErrFull: there is none.
-func (s *Server) reserve(ctx context.Context, u *upload) (release func(), err error) {
+// reservation is what an upload under way has of a quota.
+type reservation struct {
+	owner string // empty: none whose files are limited
+	size  int64
+}
+
+// reserve keeps room for u in its owner's quota and in that of the whole server, until u is charged or unreserve is called.
+// ErrQuota, ErrFull: there is none.
+func (s *Server) reserve(ctx context.Context, u *upload) error {
 	set := s.set.Load()
-	owner := u.claims.Owner
-	if set.QuotaPerUser <= 0 || owner == "" {
-		owner = ""
-	}
-	if owner == "" && set.QuotaTotal <= 0 {
-		return func() {}, nil
+	res := s.reservation(set, u)
+	if res == nil {
+		return nil
 	}
 	var mine, all int64 // declared by incomplete uploads
 	if s.parts != nil {
-		mine, all = s.parts.Declared(owner)
+		mine, all = s.parts.Declared(res.owner)
 	}
 	q := s.quotas
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if owner != "" {
-		used, err := s.ledger.Used(ctx, owner) // under the lock, so that no other upload is charged in between
+	if res.owner != "" {
+		used, err := s.ledger.Used(ctx, res.owner) // under the lock, so that no other upload is charged in between
 		if err != nil {
-			return nil, fmt.Errorf("%w: look up the quota: %w", ErrUnavailable, err)
+			return fmt.Errorf("%w: look up the quota: %w", ErrUnavailable, err)
 		}
-		if left := set.QuotaPerUser - used - q.owners[owner] - mine; u.size > left {
-			return nil, fmt.Errorf("%w: %d bytes used, %d in the making", ErrQuota, used, q.owners[owner]+mine)
+		mine += q.owners[res.owner]
+		if u.size > set.QuotaPerUser-used-mine {
+			return fmt.Errorf("%w: %d bytes used, %d in the making", ErrQuota, used, mine)
 		}
 	}
-	if left := set.QuotaTotal - q.files - q.reserved - all; set.QuotaTotal > 0 && q.counted && u.size > left {
-		return nil, fmt.Errorf("%w: quota_total: %d bytes used, %d in the making", ErrFull, q.files, q.reserved+all)
+	all += q.reserved
+	if set.QuotaTotal > 0 && q.counted && u.size > set.QuotaTotal-q.files-all {
+		return fmt.Errorf("%w: quota_total: %d bytes used, %d in the making", ErrFull, q.files, all)
 	}
-	q.owners[owner] += u.size
-	q.reserved += u.size
-	return func() {
-		q.mu.Lock()
-		defer q.mu.Unlock()
-		if q.owners[owner] -= u.size; q.owners[owner] == 0 {
-			delete(q.owners, owner)
-		}
-		q.reserved -= u.size
-	}, nil
+	q.holdLocked(u, res)
+	return nil
 }
 
-// charge counts a published file.
+// reserveAnyway keeps room for an upload that was admitted before, while it counts no more as incomplete and not yet as stored.
+func (s *Server) reserveAnyway(u *upload) {
+	if res := s.reservation(s.set.Load(), u); res != nil {
+		s.quotas.mu.Lock()
+		defer s.quotas.mu.Unlock()
+		s.quotas.holdLocked(u, res)
+	}
+}
+
+// reservation is what u would take; nil: no quota is asked.
+func (s *Server) reservation(set *active, u *upload) *reservation {
+	res := &reservation{owner: u.claims.Owner, size: u.size}
+	if set.QuotaPerUser <= 0 {
+		res.owner = ""
+	}
+	if res.owner == "" && set.QuotaTotal <= 0 {
+		return nil
+	}
+	return res
+}
+
+func (q *quotas) holdLocked(u *upload, res *reservation) {
+	u.reserved = res
+	q.owners[res.owner] += res.size
+	q.reserved += res.size
+}
+
+func (q *quotas) releaseLocked(u *upload) {
+	res := u.reserved
+	if res == nil {
+		return
+	}
+	u.reserved = nil
+	if q.owners[res.owner] -= res.size; q.owners[res.owner] == 0 {
+		delete(q.owners, res.owner)
+	}
+	q.reserved -= res.size
+}
+
+// unreserve gives back what u has reserved.
+func (s *Server) unreserve(u *upload) {
+	s.quotas.mu.Lock()
+	defer s.quotas.mu.Unlock()
+	s.quotas.releaseLocked(u)
+}
+
+// charge counts a published file in the place of its reservation.
 func (s *Server) charge(u *upload) {
+	s.quotas.mu.Lock()
+	defer s.quotas.mu.Unlock()
 	if u.claims.Owner != "" {
 		s.ledger.Charge(u.path, u.claims.Owner, u.size)
 	}
-	s.quotas.mu.Lock()
-	defer s.quotas.mu.Unlock()
 	s.quotas.files += u.size
 	s.quotas.lately += u.size
+	s.quotas.releaseLocked(u)
 }
 
 // settings tells the quotas that the settings have changed.

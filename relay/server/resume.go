@@ -70,11 +70,10 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request, id resume.ID, u *u
 	if source == "" {
 		source = s.ledger.AddrHash(u.peer)
 	}
-	release, err := s.reserve(r.Context(), u)
-	if err != nil {
+	if err := s.reserve(r.Context(), u); err != nil {
 		return nil, err
 	}
-	defer release() // from now on the resource counts
+	defer s.unreserve(u) // from then on the resource counts
 	in := newBody(w, r, s.idle)
 	hold, err := s.parts.Create(r.Context(), id, resume.Facts{
 		Path: u.path, Size: u.size, Meta: u.meta, Source: source, Door: door, Note: b,
@@ -159,6 +158,8 @@ func (s *Server) finish(w http.ResponseWriter, r *http.Request, p *pending, dige
 		return false, fmt.Errorf("look up the slot: %w", err)
 	}
 	there := burnt
+	s.reserveAnyway(p.upload)
+	defer s.unreserve(p.upload)
 	if !burnt {
 		err := p.Publish(p.meta)
 		there = errors.Is(err, fs.ErrExist)
