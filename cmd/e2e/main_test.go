@@ -70,6 +70,11 @@ func run(m *testing.M) int {
 			return 1
 		}
 	}
+	tus, err := installTus(dir)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		return 1
+	}
 	if err := os.Chmod(dir, 0o711); err != nil { // ejabberd runs as a user of its own
 		fmt.Fprintln(os.Stderr, "e2e:", err)
 		return 1
@@ -79,7 +84,7 @@ func run(m *testing.M) int {
 		otherIP + " " + otherHost + " wrong.lab.test",
 		xmppIP + " " + strings.Join([]string{lab.ProsodyV1, lab.ProsodyV2, lab.ProsodyShare, lab.EjabberdHost}, " "),
 	}
-	code, err := lab.Isolate(dir, hosts, binEnv+"="+bin)
+	code, err := lab.Isolate(dir, hosts, binEnv+"="+bin, tusEnv+"="+tus)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "e2e:", err)
 		return 1

@@ -12,7 +12,7 @@ import (
 	"holdfast/relay/server/resume"
 )
 
-// This file is the door of draft-ietf-httpbis-resumable-upload, interop versions 6 (draft -04 and -05) and 8 (-08 and
+// This file is the door of draft-ietf-httpbis-resumable-upload, interop versions 6 (draft -04 and -05) and 8 (-09 and
 // later): a PUT to the slot that says Upload-Complete is answered at once with 104 and the URL of an upload resource, which
 // is the right to go on; draftupload.go is what can be done there. docs/resume-protocols.md lists how the two versions differ.
 
