@@ -6,8 +6,9 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"runtime/debug"
 	"strings"
+
+	"holdfast"
 )
 
 const usage = `holdfast-server takes the uploads of XMPP clients (XEP-0363) beside Prosody, ejabberd, Metronome and others.
@@ -50,11 +51,11 @@ func exitCode(err error) int {
 // run is the program. It returns when all it started has ended.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	verb := "serve"
-	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
-		verb, args = args[0], args[1:]
-	}
-	if len(args) == 1 && verb == "serve" && (args[0] == "-h" || args[0] == "--help" || args[0] == "-help") {
+	switch {
+	case len(args) == 1 && (args[0] == "-h" || args[0] == "--help" || args[0] == "-help"):
 		verb = "help"
+	case len(args) > 0 && !strings.HasPrefix(args[0], "-"):
+		verb, args = args[0], args[1:]
 	}
 	switch verb {
 	case "serve":
@@ -68,7 +69,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	case "import":
 		return importConfig(args, stdout, stderr)
 	case "version":
-		_, err := fmt.Fprintln(stdout, "holdfast-server", version())
+		_, err := fmt.Fprintln(stdout, "holdfast-server", holdfast.Version())
 		return err
 	case "help":
 		_, err := io.WriteString(stdout, usage)
@@ -117,11 +118,4 @@ func loadFlag(path string) (*config, error) {
 		return nil, usageError{err}
 	}
 	return c, nil
-}
-
-func version() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "(devel)"
 }

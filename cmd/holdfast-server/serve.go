@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
+	"holdfast"
 	"holdfast/relay/server"
 	"holdfast/relay/server/admit"
 	"holdfast/relay/server/ledger"
@@ -34,7 +35,7 @@ Example:
   holdfast-server serve -config /etc/holdfast/server.toml
 
 A state that is damaged stops the start. With -recover-ledger it is moved aside and a new one is made: used slots are
-learnt again from the files that are there, sessions are lost.
+learnt again from the files that are there; sessions, quotas and slots of deleted files are lost.
 `
 
 // serve runs the server.
@@ -73,7 +74,7 @@ func serve(ctx context.Context, args []string, stderr io.Writer) (err error) {
 	g.Go(func() error {
 		return onHangup(ctx, hup, func() { p.reload(*file, level, out, stderr) })
 	})
-	log.Info("listening", "addr", p.listener.Addr().String(), "tls", p.tls != nil, "public_url", c.Server.PublicURL, "version", version())
+	log.Info("listening", "addr", p.listener.Addr().String(), "tls", p.tls != nil, "public_url", c.Server.PublicURL, "version", holdfast.Version())
 	if p.metrics != nil {
 		log.Info("metrics listening", "addr", p.metrics.Addr().String())
 	}
