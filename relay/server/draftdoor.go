@@ -148,6 +148,7 @@ func (s *Server) draftFill(w http.ResponseWriter, r *http.Request, u *upload, st
 	h.Set("Location", location)
 	h.Set("Upload-Limit", s.uploadLimit(st.version, p.Facts().Expires))
 	interim(w, r, st.version)
+	h.Set("Access-Control-Expose-Headers", draftResponseHeaders)
 	h.Del("Location") // draft section 4.2.2: in the first interim answer and in the last one, not between
 	p.tell = s.progress(w, r, id, st.version)
 	err = p.append(st.check, st.complete)

@@ -48,10 +48,10 @@ func (d *draft) start(body, complete string, headers ...string) *http.Response {
 
 func (d *draft) startFrom(body io.Reader, complete string, headers ...string) *http.Response {
 	d.tb.Helper()
-	return d.send(d.http.Transport, d.tb.Context(), d.url, body, complete, headers...)
+	return d.send(d.tb.Context(), d.http.Transport, d.url, body, complete, headers...)
 }
 
-func (d *draft) send(t http.RoundTripper, ctx context.Context, url string, body io.Reader, complete string, headers ...string) *http.Response {
+func (d *draft) send(ctx context.Context, t http.RoundTripper, url string, body io.Reader, complete string, headers ...string) *http.Response {
 	d.tb.Helper()
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: func(code int, h textproto.MIMEHeader) error {
 		if code == 104 {
@@ -396,7 +396,7 @@ func TestDraftDoorOverHTTP2(t *testing.T) {
 	tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}
 	defer tr.CloseIdleConnections()
 	d := l.draft("8", "h2/a", len(body))
-	resp := d.send(tr, t.Context(), rebase(d.url, secure), strings.NewReader(body[:1000]), "?0", "Upload-Length: "+strconv.Itoa(len(body)))
+	resp := d.send(t.Context(), tr, rebase(d.url, secure), strings.NewReader(body[:1000]), "?0", "Upload-Length: "+strconv.Itoa(len(body)))
 	wantDraft(t, resp, 201, "1000", "?0")
 	if resp.ProtoMajor != 2 || len(d.interim) != 1 || d.interim[0].Get("Location") == "" {
 		t.Errorf("%s with %d interim answers", resp.Proto, len(d.interim))

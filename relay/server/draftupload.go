@@ -10,11 +10,15 @@ import (
 
 // draftUpload is what can be done with an upload that draftdoor.go has begun. The id in the URL is the right to do it.
 func (s *Server) draftUpload(id string) door {
+	at := func(h func(http.ResponseWriter, *http.Request, string) error) handler {
+		return func(w http.ResponseWriter, r *http.Request) error {
+			w.Header().Set("Access-Control-Expose-Headers", draftResponseHeaders)
+			return h(w, r, id)
+		}
+	}
 	return door{
 		http.MethodOptions: s.draftOptions,
-		http.MethodHead:    func(w http.ResponseWriter, r *http.Request) error { return s.draftHead(w, r, id) },
-		http.MethodPatch:   func(w http.ResponseWriter, r *http.Request) error { return s.draftPatch(w, r, id) },
-		http.MethodDelete:  func(w http.ResponseWriter, r *http.Request) error { return s.draftDelete(w, r, id) },
+		http.MethodHead:    at(s.draftHead), http.MethodPatch: at(s.draftPatch), http.MethodDelete: at(s.draftDelete),
 	}
 }
 

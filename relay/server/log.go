@@ -102,7 +102,7 @@ func (s *Server) refused(r *http.Request, ref *Refusal, err error) {
 		level, msg = slog.LevelInfo, "upload refused"
 	}
 	if !isUpload {
-		a = []any{"method", r.Method, "target", r.URL.EscapedPath()}
+		a = []any{"method", r.Method, "target", s.target(r)}
 	}
 	if isUpload && !up.judged {
 		a = append(a, "client", clientName(client.Parse(r.UserAgent())), "peer", shortAddr(s.set.Load().Trust.Client(remote(r), r.Header)))
@@ -112,6 +112,16 @@ func (s *Server) refused(r *http.Request, ref *Refusal, err error) {
 	}
 	a = append(a, "code", ref.Code, "status", ref.Status, "error", err)
 	s.log.Log(context.WithoutCancel(r.Context()), level, msg, a...)
+}
+
+// target is the path of a request, without the id of an upload: that is the right to go on with it.
+func (s *Server) target(r *http.Request) string {
+	path := r.URL.EscapedPath()
+	name, own := strings.CutPrefix(path, s.prefix+apiSegment)
+	if kind, id, below := strings.Cut(name, "/"); own && below && id != "" {
+		return s.prefix + apiSegment + kind + "/***"
+	}
+	return path
 }
 
 // clientName is "Gajim 1.7.3", or "unknown".

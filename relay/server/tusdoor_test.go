@@ -360,6 +360,35 @@ func TestTusDoorOverARestart(t *testing.T) {
 	c.mustBe(t, body)
 }
 
+// Whoever reads the log must not be able to go on with somebody's upload.
+func TestUploadIDsAreNotLogged(t *testing.T) {
+	l := newLab(t)
+	c := l.tus(t, token.V2, "log/a", 5)
+	d := l.draft("8", "log/b", 5)
+	s := l.started(t, "log/c", 5)
+	c.create(t, 5, "")
+	d.start("", "?0", "Upload-Length: 5")
+	for _, method := range []string{"HEAD", "PATCH", "DELETE", "GET", "PUT"} {
+		l.do(method, l.base+c.location, nil)
+		l.do(method, l.base+c.location+"/x", nil, "Tus-Resumable: 1.0.0")
+		l.do(method, l.base+d.location, nil)
+		l.do(method, l.base+"/upload-status?session_id="+s.session, nil)
+	}
+	c.patch(1, "x")
+	c.patch(0, "hello")
+	d.patch(1, "x", "?0")
+	s.chunk("7", "x")
+	log := l.log.String()
+	if !strings.Contains(log, tusEndpoint+"***") {
+		t.Error("no line about a request for an upload")
+	}
+	for _, id := range []string{strings.TrimPrefix(c.location, tusEndpoint), strings.TrimPrefix(d.location, "/upload/.holdfast/v1/draft/"), s.session} {
+		if len(id) != 22 || strings.Contains(log, id) {
+			t.Errorf("id %q is in the log", id)
+		}
+	}
+}
+
 func TestTusDoorKeepsTheLimits(t *testing.T) {
 	l := newLab(t)
 	for i := range 21 {
