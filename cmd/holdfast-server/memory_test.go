@@ -15,7 +15,7 @@ import (
 // Sixty-four uploads at once need no more memory than their buffers. A body kept in memory would show: all of them
 // together are a quarter of a gigabyte.
 func TestMemoryStaysFlatUnderManyUploads(t *testing.T) {
-	const uploads, size, most = 64, 4 << 20, 64 << 10 // most in KiB
+	const uploads, size, most = 64, 4 << 20, 32 << 10 // most in KiB
 	p := launch(t, build(t), configFor(t, t.TempDir(), `listen = "127.0.0.1:0"`, ""))
 	block := make([]byte, size)
 	_, _ = rand.Read(block)

@@ -10,7 +10,7 @@ import (
 )
 
 // bufferSize is the piece in which bytes are taken.
-const bufferSize = 128 << 10
+const bufferSize = 64 << 10
 
 var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 

@@ -17,8 +17,8 @@ import (
 )
 
 // bufferSize is the piece in which bytes go to disk: large enough that its system calls do not matter, small enough that
-// 64 uploads at once hold 8 MiB.
-const bufferSize = 128 << 10
+// 64 uploads at once hold 4 MiB.
+const bufferSize = 64 << 10
 
 // writeBack is how much is written before the kernel is asked to put it on disk, so that the sync at the end of a large upload,
 // for which the client waits, has little left to do.
