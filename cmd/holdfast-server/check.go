@@ -303,6 +303,6 @@ func checkLog(r *report, c *config) {
 		r.fail("log", "%s: %v", c.Log.File, err)
 		return
 	}
-	err := unix.Access(filepath.Dir(c.Log.File), unix.W_OK|unix.X_OK)
-	r.verdict("log", c.Log.File+" will be made", wrap("the folder of "+c.Log.File, err))
+	_, err := nearestFolder(c.Log.File)
+	r.verdict("log", c.Log.File+" will be made", wrap(c.Log.File+" cannot be made", err))
 }

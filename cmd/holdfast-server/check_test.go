@@ -120,7 +120,7 @@ func TestCheckSaysExactlyWhatIsWrong(t *testing.T) {
 			`FAIL  untrusted proxy: trusted_proxies holds 0.0.0.0/0: every client would be believed`,
 		}},
 		{"more free space than there is", base("", dir+"/files", strong, "[limits]\nmin_free = \"900TB\"\n"), 0o600, []string{`FAIL  disk: `}},
-		{"a log file in no folder", base("", dir+"/files", strong, "[log]\nfile = \"/does/not/exist/log\"\n"), 0o600, []string{`FAIL  log: the folder of /does/not/exist/log: no such file or directory`}},
+		{"a log file below a file", base("", dir+"/files", strong, "[log]\nfile = \"/dev/null/no/log\"\n"), 0o600, []string{`FAIL  log: /dev/null/no/log: not a directory`}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			conf := write(t, "server.toml", tt.text)

@@ -32,7 +32,8 @@ func checkListen(ctx context.Context, r *report, what, addr string, overTLS bool
 			return
 		}
 	} else if err := removable(address); err == nil {
-		r.pass(what, "%s is free", addr)
+		_, err := nearestFolder(address)
+		r.verdict(what, addr+" is free", wrap(addr+" cannot be made", err))
 		return
 	}
 	if err := ours(ctx, network, dialable(address), overTLS); err != nil {
@@ -48,7 +49,7 @@ func removable(path string) error {
 	if err == nil {
 		return errors.Join(errors.New("in use"), c.Close())
 	}
-	if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED) {
+	if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ECONNREFUSED) {
 		return nil
 	}
 	return err

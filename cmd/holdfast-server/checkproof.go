@@ -229,7 +229,11 @@ func (p *proof) address(ctx context.Context) {
 			return
 		}
 	}
-	p.verdict("trusted proxy", fmt.Sprintf("X-Forwarded-For of a trusted proxy is used (%d configured)", len(p.conf.Server.TrustedProxies)), err)
+	said := fmt.Sprintf("X-Forwarded-For of a trusted proxy is used (%d configured)", len(p.conf.Server.TrustedProxies))
+	if len(p.conf.Server.TrustedProxies) == 0 {
+		said = "X-Forwarded-For of a trusted proxy is used; none is configured, so behind a reverse proxy no changed address would be seen"
+	}
+	p.verdict("trusted proxy", said, err)
 }
 
 // restart: sessions and files survive a stop.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -30,13 +31,17 @@ func listenAddr(s string) (network, address string, err error) {
 	return "tcp", s, nil
 }
 
-// listen opens the socket. A unix socket that a dead server left is replaced, and the group may use it (a reverse proxy).
+// listen opens the socket. A unix socket that a dead server left is replaced, and the group may use it (a reverse proxy);
+// its folder is made, since /run is empty after every boot.
 func listen(s string) (net.Listener, error) {
 	network, address, err := listenAddr(s)
 	if err != nil {
 		return nil, err
 	}
 	if network == "unix" {
+		if err := os.MkdirAll(filepath.Dir(address), 0o755); err != nil {
+			return nil, fmt.Errorf("make the folder of the socket: %w", err)
+		}
 		if err := removeStale(address); err != nil {
 			return nil, err
 		}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"sync"
 )
 
@@ -26,7 +27,10 @@ func (l *logFile) Write(p []byte) (int, error) {
 func (l *logFile) open(path string, fallback io.Writer) error {
 	var f *os.File
 	if path != "" {
-		var err error
+		err := os.MkdirAll(filepath.Dir(path), 0o750)
+		if err != nil {
+			return fmt.Errorf("make the folder of the log: %w", err)
+		}
 		if f, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o640); err != nil {
 			return fmt.Errorf("open the log: %w", err)
 		}

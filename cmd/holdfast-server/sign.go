@@ -72,6 +72,9 @@ func sign(args []string, stdout, stderr io.Writer) error {
 	slot, err := signed(c, token.Issued(token.Claims{
 		Scheme: s, Path: *path, Size: *bytes, Type: *typ, User: *user, Form: token.Form(*form), Session: *session,
 	}, when), is)
+	if errors.Is(err, token.ErrInvalid) || errors.Is(err, token.ErrPath) { // of what was asked for
+		return usageError{fmt.Errorf("%s", strings.TrimPrefix(err.Error(), "sign the slot: "+token.ErrInvalid.Error()+": "))}
+	}
 	if err != nil {
 		return err
 	}
