@@ -203,6 +203,11 @@ func (s *Server) recover(ctx context.Context) error {
 		return err
 	}
 	s.ledger.Recovered()
-	s.log.Info("ledger recovered after an unclean stop", "files", n)
+	switch {
+	case !since.IsZero():
+		s.log.Info("ledger recovered after an unclean stop", "files", n)
+	case n > 0:
+		s.log.Info("ledger made for the files that are there", "files", n)
+	}
 	return nil
 }
