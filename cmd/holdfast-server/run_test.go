@@ -231,36 +231,6 @@ func TestAUnixSocketIsReplacedWhenItsServerIsDead(t *testing.T) {
 	}
 }
 
-// /run is empty after a boot, and so may be the folder of the log.
-func TestMissingFoldersOfSocketAndLogAreMade(t *testing.T) {
-	dir := t.TempDir()
-	sock, logged := filepath.Join(dir, "run", "holdfast", "http.sock"), filepath.Join(dir, "log", "holdfast", "server.log")
-	file := configFor(t, dir, `listen = "unix:`+sock+`"`, "[log]\nfile = \""+logged+"\"\n")
-	if fails := failures(t, file); len(fails) > 0 {
-		t.Errorf("check: %q", fails)
-	}
-	l, err := listen("unix:" + sock)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := l.Close(); err != nil {
-		t.Error(err)
-	}
-	var w logFile
-	if err := w.open(logged, io.Discard); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.close(); err != nil {
-		t.Error(err)
-	}
-	if _, err := listen("unix:/dev/null/holdfast/http.sock"); err == nil || !strings.Contains(err.Error(), "make the folder of the socket") {
-		t.Errorf("a socket below a file: %v", err)
-	}
-	if fails := failures(t, configFor(t, t.TempDir(), `listen = "unix:/dev/null/holdfast/http.sock"`, "")); len(fails) != 1 || !strings.Contains(fails[0], "cannot be made") {
-		t.Errorf("check: %q", fails)
-	}
-}
-
 func TestIPv6(t *testing.T) {
 	l, err := net.Listen("tcp", "[::1]:0")
 	if err != nil {
@@ -387,11 +357,11 @@ func TestVerbsAndExitCodes(t *testing.T) {
 		{[]string{"version"}, 0, "holdfast-server " + holdfast.Version()},
 		{[]string{"--help"}, 0, "Exit codes"},
 		{[]string{"help"}, 0, "Exit codes"},
+		{[]string{"serve", "--help"}, 0, "recover-ledger"},
 		{[]string{"check", "--help"}, 0, "Example"},
 		{[]string{"init", "--help"}, 0, "Example"},
 		{[]string{"sign", "--help"}, 0, "Example"},
 		{[]string{"import", "--help"}, 0, "Example"},
-		{[]string{"serve", "--help"}, 0, "recover-ledger"},
 		{[]string{"frobnicate"}, 2, ""},
 		{[]string{"serve"}, 2, ""},
 		{[]string{"-config", "/does/not/exist"}, 2, ""},
