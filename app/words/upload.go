@@ -23,7 +23,7 @@ func uploadEnglish() Upload {
 	return Upload{
 		Receiving: "Starting", Sending: "Uploading", Waiting: "Waiting", Done: "Done", Failed: "Not uploaded", Cancelled: "Cancelled",
 		UnknownClient: "another program",
-		RepeatedOnce:  "started again once", Repeated: "started again %d times",
+		RepeatedOnce:  "interrupted once", Repeated: "interrupted %d times",
 		ResignedOnce: "permission renewed once", Resigned: "permission renewed %d times",
 		Of: "%s of %s",
 	}
@@ -33,7 +33,7 @@ func uploadGerman() Upload {
 	return Upload{
 		Receiving: "Beginnt", Sending: "Wird hochgeladen", Waiting: "Wartet", Done: "Fertig", Failed: "Nicht hochgeladen", Cancelled: "Abgebrochen",
 		UnknownClient: "einem anderen Programm",
-		RepeatedOnce:  "einmal neu begonnen", Repeated: "%d-mal neu begonnen",
+		RepeatedOnce:  "einmal unterbrochen", Repeated: "%d-mal unterbrochen",
 		ResignedOnce: "Erlaubnis einmal erneuert", Resigned: "Erlaubnis %d-mal erneuert",
 		Of: "%s von %s",
 	}
@@ -56,7 +56,7 @@ func (w *Words) UploadState(u agent.Upload) string {
 	return w.Upload.Failed
 }
 
-// UploadHistory says what had to be done for an upload: "started again 2 times, permission renewed once"; "" for nothing.
+// UploadHistory says what had to be done for an upload: "interrupted 2 times, permission renewed once"; "" for nothing.
 func (w *Words) UploadHistory(u agent.Upload) string {
 	var parts []string
 	count := func(n int, once, many string) {

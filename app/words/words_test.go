@@ -176,9 +176,9 @@ func TestBytesAreWrittenAsPeopleReadThem(t *testing.T) {
 func TestUploadHistoryTellsWhatWasDone(t *testing.T) {
 	w := For("en")
 	for want, u := range map[string]agent.Upload{
-		"":                   {},
-		"started again once": {Repeats: 1},
-		"started again 2 times, permission renewed once": {Repeats: 2, Resigned: 1},
+		"":                 {},
+		"interrupted once": {Repeats: 1},
+		"interrupted 2 times, permission renewed once": {Repeats: 2, Resigned: 1},
 	} {
 		if got := w.UploadHistory(u); got != want {
 			t.Errorf("%q, want %q", got, want)
