@@ -14,7 +14,6 @@ var fyneApp []byte
 // Metadata is what FyneApp.toml says about the programs. Fyne reads that file only beside the executable,
 // so an installed program would have none; it is embedded instead and handed over before the first window.
 type Metadata struct {
-	Languages  []string
 	Details    Details
 	Migrations map[string]bool
 }

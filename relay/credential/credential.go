@@ -84,9 +84,6 @@ type Store struct {
 // New returns a Store on the desktop's keyring (the Secret Service of the session bus). It does not touch it yet.
 func New() *Store { return newStore(desktop{}, HasBus) }
 
-// NewWith returns a Store on another keyring.
-func NewWith(ring Keyring) *Store { return newStore(ring, func() bool { return true }) }
-
 func newStore(ring Keyring, bus func() bool) *Store {
 	s := &Store{ring: ring, bus: bus, turn: make(chan struct{}, 1), keys: map[string]Key{}, state: Absent}
 	s.turn <- struct{}{}

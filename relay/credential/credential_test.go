@@ -55,9 +55,11 @@ func (f *fakeRing) Delete(_, user string) error {
 
 var sample = Key{Scheme: token.JWT, Secret: token.Secret("s3cr3t ü \""), Prefix: "/upload/"}
 
+func always() bool { return true }
+
 func TestKeyIsKeptAndReadBack(t *testing.T) {
 	keyring.MockInit()
-	s := newStore(desktop{}, func() bool { return true })
+	s := newStore(desktop{}, always)
 	if s.State() != Absent {
 		t.Errorf("state %q before the first call", s.State())
 	}
@@ -100,7 +102,7 @@ func TestKeyIsKeptAndReadBack(t *testing.T) {
 
 func TestKeyIsReadOnce(t *testing.T) {
 	ring := &fakeRing{items: map[string]string{"h/secret": `{"scheme":"v2","secret":"x","prefix":"upload"}`}}
-	s := NewWith(ring)
+	s := newStore(ring, always)
 	for range 3 {
 		key, err := s.Key(t.Context(), "h")
 		if err != nil || key.Prefix != "/upload/" {
@@ -113,11 +115,11 @@ func TestKeyIsReadOnce(t *testing.T) {
 }
 
 func TestKeysThatAreRefused(t *testing.T) {
-	s := NewWith(&fakeRing{items: map[string]string{
+	s := newStore(&fakeRing{items: map[string]string{
 		"bad/secret":   `{"scheme":"v2","secret":"topsecret"`,
 		"empty/secret": `{"scheme":"v2"}`,
 		"v/secret":     `{"scheme":"v","secret":"topsecret"}`,
-	}})
+	}}, always)
 	for _, host := range []string{"bad", "empty", "v"} {
 		_, err := s.Key(t.Context(), host)
 		if err == nil || strings.Contains(err.Error(), "topsecret") {
@@ -138,7 +140,7 @@ func TestKeyringThatDoesNotAnswer(t *testing.T) {
 			items: map[string]string{"h/secret": `{"scheme":"jwt","secret":"x","prefix":"/"}`},
 			get:   func() error { <-release; return nil },
 		}
-		s := NewWith(ring)
+		s := newStore(ring, always)
 		start := time.Now()
 		if _, err := s.Key(t.Context(), "h"); !errors.Is(err, ErrLocked) {
 			t.Errorf("got %v, want ErrLocked", err)

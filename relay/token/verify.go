@@ -54,16 +54,6 @@ func (v *Verifier) Accepts(s Scheme) bool {
 	return slices.ContainsFunc(v.issuers, func(is Issuer) bool { return slices.Contains(is.Schemes, s) })
 }
 
-// Signer returns the secret that signs for the scheme: the first one of the first issuer bound to it.
-func (v *Verifier) Signer(s Scheme) (Secret, bool) {
-	for _, is := range v.issuers {
-		if slices.Contains(is.Schemes, s) {
-			return is.Secrets[0], true
-		}
-	}
-	return nil, false
-}
-
 // Verify returns what the chosen credential of r says, or one of the errors of this package.
 // Time is not judged here.
 //
