@@ -183,9 +183,6 @@ func (s *Server) Update(set Settings) error {
 	return nil
 }
 
-// Prefix returns the escaped path below which files live, with a slash at both ends.
-func (s *Server) Prefix() string { return s.prefix }
-
 // cleanPrefix returns the escaped form of a prefix with a slash at both ends.
 func cleanPrefix(p string) (string, error) {
 	u, err := url.ParseRequestURI("/" + strings.TrimPrefix(p, "/"))
