@@ -115,7 +115,7 @@ func (s session) tray(ctx context.Context) error {
 	}
 	err = app.Run(ctx, app.Config{Session: bus, Token: token(s.getenv), Words: s.words, Companion: local, Windows: newOpener(s.getenv), Log: s.log})
 	ran := local.Inside() // what ended before was said in the menu
-	cancel()              // a companion inside ends with the tray: uploads get their time, then stay resumable
+	cancel()              // a companion inside ends with the tray; the question before "Quit" said so
 	if werr := local.Wait(); ran && werr != nil && err == nil {
 		err = fmt.Errorf("companion: %w", werr)
 	}
