@@ -259,8 +259,11 @@ func receive(up store.Upload, in *body, u *upload) error {
 // lost is the end of an upload that another one to the same slot overtook: the same bytes are as good as first.
 func (s *Server) lost(up sameAs, path string) error {
 	f, err := s.store.Open(path)
-	if err != nil { // a folder, or removed since
+	if errors.Is(err, fs.ErrNotExist) { // a folder, or removed since
 		return fmt.Errorf("%w: %w", ErrSlotUsed, err)
+	}
+	if err != nil { // says nothing of the bytes
+		return fmt.Errorf("%w: open the published file: %w", ErrUnavailable, err)
 	}
 	defer func() { _ = f.Close() }() // read only
 	same, err := up.SameAs(f)

@@ -41,6 +41,8 @@ func slotID(r *http.Request) (resume.ID, error) {
 func (s *Server) known(id resume.ID, u *upload) (resume.Status, bool, error) {
 	st, ok := s.parts.Look(id)
 	switch {
+	case ok && (st.Door != doorSlot || st.Piece):
+		return st, false, fmt.Errorf("%w: of another door", ErrOtherUpload)
 	case ok && st.Path != u.path:
 		return st, false, fmt.Errorf("%w: its path is another", ErrOtherUpload)
 	case ok && st.Size != u.size: // v3 does not sign the size
