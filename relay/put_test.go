@@ -165,6 +165,32 @@ func TestFinalRefusals(t *testing.T) {
 	}
 }
 
+// A server behind a wrong redirect repeats the query in Location, and with it the token of the slot.
+func TestARefusedRedirectTellsNobodyTheToken(t *testing.T) {
+	for name, location := range map[string]string{
+		"another host":   "https://evil.test/u/s/f?v2=5ec12e7",
+		"without TLS":    "http://upload.test/u/s/f?v2=5ec12e7",
+		"a password":     "https://me:5ec12e7@upload.test/u/s/f",
+		"no address":     "https://upload.test:5ec12e7/u/s/f",
+		"nothing before": "//evil.test/u/s/f?v2=5ec12e7",
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, nil)
+			w.raw(listed, answerWith("HTTP/1.1 307 Temporary Redirect\r\nLocation: "+location+"\r\nContent-Length: 0\r\n\r\n"))
+			if got := w.put("/u/s/f", sample(1000)); got.status != 502 {
+				t.Error(got)
+			}
+			u := w.await("failed", func(u Upload) bool { return u.State == Failed })
+			if strings.Contains(u.Detail, "5ec12e7") || u.Detail == "" {
+				t.Errorf("told %q", u.Detail)
+			}
+			if strings.Contains(w.log.String(), "5ec12e7") {
+				t.Error("the token is in the log")
+			}
+		})
+	}
+}
+
 func TestRedirectToTheSameHostIsFollowed(t *testing.T) {
 	for _, status := range []int{307, 308} {
 		w := newWorld(t, nil)
