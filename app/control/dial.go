@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"time"
 )
 
@@ -19,8 +20,12 @@ type socketClient struct {
 	http *http.Client
 }
 
-// Dial connects to the companion whose runtime folder is dir. Without one the error is of Kind NotRunning.
-func Dial(ctx context.Context, dir string) (Client, error) {
+// Dial connects to the companion whose runtime folder is dir. Without one the error is of Kind NotRunning; a socket that
+// another user listens on is Denied: where there is no XDG_RUNTIME_DIR, anybody may have made the folder in /tmp first.
+func Dial(ctx context.Context, dir string) (Client, error) { return dialOwner(ctx, dir, os.Getuid()) }
+
+// dialOwner is Dial for the companion of uid.
+func dialOwner(ctx context.Context, dir string, uid int) (Client, error) {
 	dialer := net.Dialer{Timeout: 5 * time.Second}
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		addr, held, err := reach(dir)
@@ -30,15 +35,19 @@ func Dial(ctx context.Context, dir string) (Client, error) {
 		if held != nil {
 			defer func() { _ = held.Close() }() // O_PATH: nothing is written
 		}
-		return dialer.DialContext(ctx, "unix", addr)
+		c, err := dialer.DialContext(ctx, "unix", addr)
+		if err != nil {
+			return nil, err
+		}
+		if err := mustBe(c, uid); err != nil {
+			return nil, errors.Join(err, c.Close())
+		}
+		return c, nil
 	}
 	// One connection is made now and dropped: whether somebody listens is asked here, once.
 	c, err := dial(ctx, "", "")
 	if err != nil {
-		if absent(err) {
-			return nil, &Error{NotRunning, "no companion is running"}
-		}
-		return nil, fmt.Errorf("connect to the companion: %w", err)
+		return nil, gone(err)
 	}
 	_ = c.Close() // nothing was sent
 	k := &socketClient{http: &http.Client{Transport: &http.Transport{DialContext: dial, IdleConnTimeout: 30 * time.Second}}}
@@ -89,6 +98,9 @@ func (k *socketClient) invoke(ctx context.Context, method string, args ...any) (
 
 // gone turns a connection that cannot be made any more into NotRunning.
 func gone(err error) error {
+	if own, ok := errors.AsType[*Error](err); ok {
+		return own
+	}
 	if absent(err) {
 		return &Error{NotRunning, "no companion is running"}
 	}

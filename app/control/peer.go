@@ -57,6 +57,22 @@ func peer(c *net.UnixConn) (int, error) {
 	return int(cred.Uid), nil
 }
 
+// mustBe refuses a socket that was not opened by uid.
+func mustBe(c net.Conn, uid int) error {
+	u, ok := c.(*net.UnixConn)
+	if !ok {
+		return &Error{Denied, "the control socket is no socket"}
+	}
+	got, err := peer(u)
+	if err != nil {
+		return err
+	}
+	if got != uid {
+		return &Error{Denied, fmt.Sprintf("the control socket belongs to user %d: set XDG_RUNTIME_DIR to a folder of your own", got)}
+	}
+	return nil
+}
+
 // maxSocketPath is what fits into sockaddr_un with its closing NUL.
 const maxSocketPath = 107
 

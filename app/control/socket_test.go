@@ -102,6 +102,22 @@ func TestSocketAnswersOnlyItsOwner(t *testing.T) {
 	}
 }
 
+func TestAClientAsksOnlyItsOwnCompanion(t *testing.T) {
+	dir := t.TempDir()
+	s := &companion{}
+	openSocket(t, dir, os.Getuid(), s, control.NewHub())
+	c, err := control.DialOwner(t.Context(), dir, os.Getuid()+1)
+	if control.KindOf(err) != control.Denied {
+		t.Errorf("somebody else's socket: %v", err)
+	}
+	if err == nil {
+		_ = c.Close()
+	}
+	if got := s.calls(); len(got) != 0 {
+		t.Errorf("it was told %q", got)
+	}
+}
+
 func TestSocketIsPrivateAndLeavesNothing(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, control.SocketName)
