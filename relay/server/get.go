@@ -37,7 +37,7 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("%w: read what rides with the file: %w", ErrUnavailable, err)
 	}
-	if !meta.Retain.IsZero() && !s.now().Before(meta.Retain) { // the sweep has not come by yet
+	if ended(meta, s.now()) { // the sweep has not come by yet
 		return ErrNotFound
 	}
 	fileHeader(w.Header(), path, meta)

@@ -203,6 +203,12 @@ func TestRetention(t *testing.T) {
 	want(t, l.do(http.MethodGet, l.base+"/upload/keep/file", nil), 200, "")
 	l.clock.Store(end.Unix())
 	want(t, l.do(http.MethodGet, l.base+"/upload/keep/file", nil), 404, "not-found")
+	short := l.sign(token.JWT, "keep/short", 5, func(c *token.Claims) { c.Retain = end.Add(-time.Hour) })
+	want(t, l.put(short, "hello"), 403, "token-late") // it could not be fetched after the 201
+	early := l.sign(token.JWT, "keep/early", 5, func(c *token.Claims) { c.Retain = end.Add(time.Second) })
+	want(t, l.put(early, "hello"), 201, "")
+	l.clock.Store(end.Unix() + 1)
+	want(t, l.put(early, "hello"), 409, "slot-used") // as it is after the sweep
 	l.srv.Sweep(t.Context())
 	if got := published(t, l.files()); len(got) > 0 {
 		t.Errorf("still there: %q", got)

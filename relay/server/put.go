@@ -178,7 +178,7 @@ func (s *Server) beside(r *http.Request, in *body, u *upload) (there bool, err e
 	return true, compare(in, f, u.size)
 }
 
-// published opens the file of a slot; nil if there never was one. ErrSlotUsed: there was one.
+// published opens the file of a slot; nil if there never was one. ErrSlotUsed: there was one, or its time is over.
 func (s *Server) published(r *http.Request, u *upload) (store.File, error) {
 	// Burnt is asked before Open: a file that another request publishes in between is then found by Open.
 	burnt, err := s.ledger.Burnt(r.Context(), u.path)
@@ -188,14 +188,33 @@ func (s *Server) published(r *http.Request, u *upload) (store.File, error) {
 	f, err := s.store.Open(u.path)
 	switch {
 	case err == nil:
-		return f, nil
+		return s.unlessEnded(f)
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("%w: open the published file: %w", ErrUnavailable, err)
 	case burnt:
 		return nil, fmt.Errorf("%w: its file is gone", ErrSlotUsed)
+	case ended(u.meta, s.now()): // 201 says that the file can be fetched (XEP-0363 section 4)
+		return nil, fmt.Errorf("%w: the token keeps the file until %s only", ErrLate, u.meta.Retain.UTC().Format(time.RFC3339))
 	}
 	return nil, nil //nolint:nilnil // nil: none
 }
+
+// unlessEnded closes and refuses a file that get no longer serves, though the sweep has not come by yet.
+func (s *Server) unlessEnded(f store.File) (store.File, error) {
+	meta, err := f.Meta()
+	if err == nil && !ended(meta, s.now()) {
+		return f, nil
+	}
+	if err == nil {
+		err = fmt.Errorf("%w: the time of its file is over", ErrSlotUsed)
+	} else {
+		err = fmt.Errorf("%w: read what rides with the file: %w", ErrUnavailable, err)
+	}
+	return nil, errors.Join(err, f.Close())
+}
+
+// ended reports whether a file is kept no longer.
+func ended(m store.Meta, now time.Time) bool { return !m.Retain.IsZero() && !now.Before(m.Retain) }
 
 // fill stores the body, or compares it with the file that is there. again: the file was there, with the same bytes.
 func (s *Server) fill(w http.ResponseWriter, r *http.Request, u *upload) (again bool, err error) {
