@@ -11,7 +11,7 @@ GUI := ./app/window ./cmd/holdfast ./cmd/lab/screenshots
 # Everything else, without the end-to-end tests. Listing needs cgo or the windows would be missing.
 REST = $(filter-out $(patsubst ./%,holdfast/%,$(GUI)) holdfast/cmd/e2e,$(shell CGO_ENABLED=1 $(GO) list ./...))
 
-.PHONY: help run demo build test check unit gui e2e fuzz soak bench screenshots install lint clean
+.PHONY: help run demo build test check unit gui e2e fuzz soak bench bench-parts screenshots install lint clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -85,7 +85,13 @@ soak: ## the long runs: a minute of fuzzing each, a thousand kills
 	HOLDFAST_SOAK=1 $(GO) test -count=1 -timeout 60m ./cmd/e2e
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=60s
 
-bench: ## the benchmark tables
+# BENCHFLAGS=-short takes two minutes and leaves the disk and docs/performance.md alone.
+bench: programs ## the benchmark tables beside nginx, into docs/performance.md (ten minutes; root)
+	@.ci/install test || echo "Going on with what is there."
+	@CGO_ENABLED=0 $(GO) build -o $(BUILD)/measure ./cmd/lab/bench
+	@$(BUILD)/measure -bin $(BUILD) -dir $(BUILD)/bench -doc docs/performance.md $(BENCHFLAGS)
+
+bench-parts: ## the benchmarks of single packages
 	$(GO) test -run '^$$' -bench . -benchmem ./relay/... ./app/agent ./detect/network
 
 screenshots: ## takes the pictures in docs/screenshots again
