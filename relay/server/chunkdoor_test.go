@@ -219,9 +219,11 @@ func TestChunkDoor(t *testing.T) {
 	})
 	t.Run("a chunk that is cut is sent again", func(t *testing.T) {
 		c := l.started(t, "chunk/cut", size)
+		before := l.parts()
 		conn := dialHost(t, strings.TrimPrefix(l.base, "http://"))
 		fmt.Fprintf(conn, "PUT /chunked-upload HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\nX-Upload-Session-ID: %s\r\nX-Chunk-Number: 0\r\n%s\r\n\r\n%s",
 			chunkSize, c.session, strings.Join(c.slotHeaders()[:1], "\r\n"), c.body[:1<<20])
+		eventually(t, "the chunk has begun", func() bool { return l.parts() > before })
 		_ = conn.(*net.TCPConn).SetLinger(0)
 		_ = conn.Close()
 		for n := range 3 {
@@ -231,6 +233,7 @@ func TestChunkDoor(t *testing.T) {
 	})
 	t.Run("the newer of two that send a chunk", func(t *testing.T) {
 		c := l.started(t, "chunk/two", size)
+		before := l.parts()
 		r, w := io.Pipe()
 		done := make(chan *http.Response, 1)
 		go func() {
@@ -248,6 +251,7 @@ func TestChunkDoor(t *testing.T) {
 			done <- resp
 		}()
 		_, _ = io.WriteString(w, c.body[:1<<20])
+		eventually(t, "the chunk has begun", func() bool { return l.parts() > before })
 		for n := range 3 {
 			answer(t, c.send(n), 200)
 		}
