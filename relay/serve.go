@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 const (
@@ -26,6 +28,7 @@ const (
 
 var (
 	errHeadTooLarge = errors.New("request head is too large")
+	errBadName      = errors.New("header name is not valid")
 	errClientGone   = errors.New("the client left")
 	errCancelled    = errors.New("cancelled")
 	errStopped      = errors.New("the relay ends")
@@ -147,6 +150,9 @@ func (f *front) serve(ctx context.Context) {
 		f.head.left = maxHead
 		req, err := http.ReadRequest(f.br)
 		f.head.left = -1
+		if err == nil {
+			err = checkNames(req.Header)
+		}
 		if err != nil {
 			f.badRequest(err)
 			return
@@ -157,6 +163,17 @@ func (f *front) serve(ctx context.Context) {
 		}
 		limit = idleLimit
 	}
+}
+
+// checkNames refuses what http.ReadRequest lets through, and the next reader may take for another header: a space before the
+// colon (RFC 9112 section 5.1).
+func checkNames(h http.Header) error {
+	for name := range h {
+		if !httpguts.ValidHeaderFieldName(name) {
+			return errBadName
+		}
+	}
+	return nil
 }
 
 // readBy sets the read deadline, but never takes back the one that ends all reading when the relay stops.
