@@ -29,7 +29,7 @@ func (u *upload) makesSession() bool {
 func (s *Server) admit(w http.ResponseWriter, r *http.Request, set *active, u *upload) error {
 	u.client = client.Parse(r.UserAgent())
 	u.peer = set.Trust.Client(remote(r), r.Header)
-	if !set.Trust.Trusted(u.peer) { // else it is a proxy's, and says nothing of the client
+	if u.claims.Owner != "" && !set.Trust.Trusted(u.peer) { // else it is a proxy's, and says nothing of the client
 		u.addr = s.ledger.AddrHash(u.peer)
 	}
 	var seen admit.History
