@@ -38,6 +38,7 @@ type delivery struct {
 	past     past
 	noExpect bool
 	failures int // in a row without progress
+	waiting  waiting
 
 	mu       sync.Mutex // guards the following
 	best     int64      // the most bytes of any attempt
@@ -198,6 +199,7 @@ func (d *delivery) wait(ctx context.Context, v verdict, changed <-chan struct{})
 	}
 	giveUp := time.NewTimer(d.remaining(online))
 	defer giveUp.Stop()
+	d.tellWaits(reason, v.sentence)
 	d.r.c.Log.Debug("waiting", "upload", d.u.snap.ID, "reason", reason, "pause", pause)
 	select {
 	case <-timeUp:
@@ -266,6 +268,7 @@ func (d *delivery) progress(sent int64) {
 		d.further = true
 	}
 	d.mu.Unlock()
+	d.tellGoesOn(sent, further)
 	d.u.sent(sent)
 }
 
