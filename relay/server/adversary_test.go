@@ -3,12 +3,15 @@ package server_test
 import (
 	"errors"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"holdfast/relay/server"
+	"holdfast/relay/server/admit"
 	"holdfast/relay/server/resume"
 	"holdfast/relay/server/store"
 	"holdfast/relay/token"
@@ -63,4 +66,19 @@ func TestTheSlotDoorKnowsOnlyItsOwnUploads(t *testing.T) {
 	want(t, l.do(http.MethodPatch, l.base+resp.Header.Get("Location"), strings.NewReader("hello"),
 		"Tus-Resumable: 1.0.0", "Upload-Offset: 0", "Content-Type: application/offset+octet-stream"), 204, "")
 	s.mustBe("hello")
+}
+
+// An upload that was begun in time may end long after its token: the slot stays used for as long.
+func TestASlotStaysUsedAsLongAsAnUploadToItMayGoOn(t *testing.T) {
+	l := newLab(t, func(c *server.Config) { c.Settings.Windows = admit.Windows{} })
+	s := &resuming{l, l.sign(token.JWT, "long/file", 5), string(resume.NewID()), 5}
+	want(t, s.patch(0, "he"), 204, "")
+	want(t, l.put(s.slot, "first"), 201, "")
+	if err := os.RemoveAll(filepath.Join(l.files(), "long")); err != nil {
+		t.Fatal(err)
+	}
+	l.clock.Add(int64(71 * time.Hour / time.Second))
+	want(t, s.patch(2, "llo"), 409, "slot-used")
+	want(t, l.do(http.MethodGet, l.base+"/upload/long/file", nil), 404, "not-found")
+	published(t, l.files())
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"holdfast/relay/server/resume"
 	"holdfast/relay/server/store"
 	"holdfast/relay/token"
 )
@@ -355,12 +356,13 @@ func (s *Server) remember(w http.ResponseWriter, r *http.Request, u *upload, aga
 	w.Header().Set("X-Session-ID", id)
 }
 
-// burnUntil is how long a used slot is remembered: for ever where the token has no time, else until no window is left.
+// burnUntil is how long a used slot is remembered: for ever where the token has no time, else until no window is left, and
+// no upload that was begun in one.
 func (a *active) burnUntil(c token.Claims) time.Time {
 	if c.Expires.IsZero() {
 		return time.Time{}
 	}
-	return c.Expires.Add(max(a.Windows.Base, a.Windows.Mobile, a.Windows.Desktop, a.Windows.Restore, a.Windows.Ultra))
+	return c.Expires.Add(max(a.Windows.Base, a.Windows.Mobile, a.Windows.Desktop, a.Windows.Restore, a.Windows.Ultra) + resume.Lifetime)
 }
 
 // retain is when the file ends: what the token says or what the configuration says, whichever comes first; zero: never.

@@ -127,11 +127,14 @@ type Limits struct {
 	PerSource int   // unfinished resources of one source; 20
 }
 
+// Lifetime is how long a resource is kept.
+const Lifetime = 72 * time.Hour
+
 // Config is what a Core is made of. Zero values take the defaults named.
 type Config struct {
 	Store     Store
 	Limits    Limits
-	Lifetime  time.Duration // of a resource, from its creation: 72 h
+	Lifetime  time.Duration // of a resource, from its creation: the constant of that name
 	SyncBytes int64         // received bytes after which a mark is written: 8 MiB
 	SyncEvery time.Duration // the same by time: 1 s
 	Log       *slog.Logger
@@ -163,7 +166,7 @@ type resource struct {
 // Open reads the resources that are there and removes what is expired, damaged or left over.
 func Open(ctx context.Context, c Config) (*Core, error) {
 	if c.Lifetime <= 0 {
-		c.Lifetime = 72 * time.Hour
+		c.Lifetime = Lifetime
 	}
 	if c.SyncBytes <= 0 {
 		c.SyncBytes = 8 << 20
