@@ -132,6 +132,48 @@ func TestDocumentsNameOnlyCommandsThatExist(t *testing.T) {
 	}
 }
 
+// What the companion logs at info and above is in docs/logs.md, and nothing else is.
+func TestTheLogOfTheCompanionIsDocumented(t *testing.T) {
+	_, doc, ok := strings.Cut(documents(t)["docs/logs.md"], "\n# What holdfastctl run logs\n")
+	if !ok {
+		t.Fatal("docs/logs.md has no part about the companion")
+	}
+	said := regexp.MustCompile(`(?i)\blog\.(?:Info|Warn|Error)\("([^"]+)"`)
+	source := map[string]bool{}
+	for _, pattern := range []string{"app/agent/*.go", "app/companion/*.go", "app/control/*.go", "cache/*.go", "detect/*/*.go", "detect/*/*/*.go", "relay/*.go", "relay/authority/*.go", "relay/credential/*.go"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			b, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range said.FindAllStringSubmatch(string(b), -1) {
+				if strings.HasSuffix(file, "_test.go") {
+					continue
+				}
+				source[m[1]] = true
+				if !strings.Contains(doc, "`"+m[1]+"`") {
+					t.Errorf("docs/logs.md misses %q of %s", m[1], file)
+				}
+			}
+		}
+	}
+	for line := range strings.Lines(doc) {
+		cells := strings.Split(line, "|")
+		if len(cells) < 4 || !strings.Contains(cells[1], "`") {
+			continue
+		}
+		for i, message := range strings.Split(cells[1], "`") {
+			if i%2 == 1 && !source[message] {
+				t.Errorf("docs/logs.md names %q, which nothing logs", message)
+			}
+		}
+	}
+}
+
 // The picture of the folders is complete: docs/design.md names each package.
 func TestTheDesignNamesEveryFolder(t *testing.T) {
 	design := documents(t)["docs/design.md"]

@@ -37,8 +37,8 @@ func helpEnglish() Help {
 		Usage:  "Usage",
 		Sample: "Example",
 		Verbs: []Verb{
-			{"run", "run [-config FILE]", "be the companion, without a screen",
-				"Runs the relay and everything around it until it is stopped with Ctrl-C, SIGTERM or holdfastctl stop. Only one companion runs per person. All settings are in config.toml.",
+			{"run", "run [-config FILE] [-verbose]", "be the companion, without a screen",
+				"Runs the relay and everything around it until it is stopped with Ctrl-C, SIGTERM or holdfastctl stop. Only one companion runs per person. All settings are in config.toml. -verbose logs every attempt, too.",
 				"holdfastctl run"},
 			{"status", "status [--json]", "say how things stand",
 				"Shows the state of a running companion and never starts one. With --json it prints the whole state as one JSON document.",
@@ -99,8 +99,8 @@ func helpGerman() Help {
 		Usage:  "Aufruf",
 		Sample: "Beispiel",
 		Verbs: []Verb{
-			{"run", "run [-config FILE]", "den Begleiter ohne Bildschirm starten",
-				"Startet das Relay und alles, was dazugehört, bis Strg-C, SIGTERM oder holdfastctl stop. Je Person läuft nur ein Begleiter. Alle Einstellungen stehen in config.toml.",
+			{"run", "run [-config FILE] [-verbose]", "den Begleiter ohne Bildschirm starten",
+				"Startet das Relay und alles, was dazugehört, bis Strg-C, SIGTERM oder holdfastctl stop. Je Person läuft nur ein Begleiter. Alle Einstellungen stehen in config.toml. -verbose protokolliert auch jeden Versuch.",
 				"holdfastctl run"},
 			{"status", "status [--json]", "sagen, wie es steht",
 				"Zeigt den Zustand eines laufenden Begleiters und startet nie einen. Mit --json erscheint der ganze Zustand als ein JSON-Dokument.",

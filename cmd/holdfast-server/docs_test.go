@@ -88,7 +88,7 @@ func written(v reflect.Value) string {
 }
 
 func TestEveryLogLineIsInTheDocumentAndTheOtherWayRound(t *testing.T) {
-	doc := read(t, "../../docs/logs.md")
+	doc, _, _ := strings.Cut(read(t, "../../docs/logs.md"), "\n# What holdfastctl run logs\n") // a test of the root package has that part
 	source := map[string]bool{}
 	for _, dir := range []string{".", "../../relay/server", "../../relay/server/store", "../../relay/server/ledger", "../../relay/server/resume"} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))

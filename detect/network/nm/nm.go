@@ -174,7 +174,7 @@ func (s *Source) Run(ctx context.Context, notify func()) error {
 			}
 			notify() // the snapshot is unknown now
 		}
-		s.log.Warn("no connection to the system bus", "err", err, "retry_in", pause)
+		s.log.Warn("no connection to the system bus", "error", err, "retry_in", pause)
 		select {
 		case <-ctx.Done():
 		case <-time.After(pause):
