@@ -4,10 +4,5 @@ package resume
 func (c *Core) Declared(source string) (mine, all int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, r := range c.byKey {
-		if !r.status.Done && !r.status.Piece && r.status.Source == source {
-			mine += r.status.Size
-		}
-	}
-	return mine, c.bytes
+	return c.perSource[source].bytes, c.bytes
 }

@@ -74,7 +74,7 @@ func (c *Core) reserve(r *resource, h *Hold) error {
 	} else if old != nil { // over, and waits for the sweep; NewPart takes its place
 		c.dropLocked(old)
 	}
-	if !r.status.Piece && c.perSource[r.status.Source] >= c.limits.PerSource {
+	if !r.status.Piece && c.perSource[r.status.Source].resources >= c.limits.PerSource {
 		return fmt.Errorf("%w: of one source", ErrLimit)
 	}
 	if !r.status.Piece && r.status.Size > c.limits.Bytes-c.bytes {

@@ -149,9 +149,15 @@ type Core struct {
 	mu        sync.Mutex // guards all below, and the fields of resources
 	limits    Limits
 	byKey     map[string]*resource
-	byPath    map[string]int // resources for a path, also published ones
-	bytes     int64          // declared by unfinished ones
-	perSource map[string]int // unfinished ones
+	byPath    map[string]int   // resources for a path, also published ones
+	bytes     int64            // declared by unfinished ones
+	perSource map[string]share // of the unfinished ones
+}
+
+// share is what one source has of the limits.
+type share struct {
+	resources int
+	bytes     int64
 }
 
 // resource is an upload that a Core knows.
@@ -180,7 +186,7 @@ func Open(ctx context.Context, c Config) (*Core, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	core := &Core{c: c, log: c.Log, byKey: make(map[string]*resource), byPath: make(map[string]int), perSource: make(map[string]int)}
+	core := &Core{c: c, log: c.Log, byKey: make(map[string]*resource), byPath: make(map[string]int), perSource: make(map[string]share)}
 	core.SetLimits(c.Limits)
 	if err := core.load(ctx); err != nil {
 		return nil, err
@@ -240,8 +246,7 @@ func (c *Core) addLocked(r *resource) {
 	}
 	c.byPath[r.status.Path]++
 	if !r.status.Done {
-		c.bytes += r.status.Size
-		c.perSource[r.status.Source]++
+		c.shareLocked(r, 1)
 	}
 }
 
@@ -258,8 +263,16 @@ func (c *Core) releaseLocked(r *resource) {
 	if r.status.Piece {
 		return
 	}
-	c.bytes -= r.status.Size
-	if c.perSource[r.status.Source]--; c.perSource[r.status.Source] == 0 {
+	c.shareLocked(r, -1)
+}
+
+// shareLocked counts an unfinished resource in (1) or out (-1).
+func (c *Core) shareLocked(r *resource, n int) {
+	c.bytes += int64(n) * r.status.Size
+	of := c.perSource[r.status.Source]
+	of.resources += n
+	of.bytes += int64(n) * r.status.Size
+	if c.perSource[r.status.Source] = of; of.resources == 0 {
 		delete(c.perSource, r.status.Source)
 	}
 }
