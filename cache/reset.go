@@ -33,9 +33,9 @@ type Result struct {
 	Restarted bool   `json:"restarted"`
 }
 
-// Reset quits the client if it runs, moves its cache aside, and starts it again if it ran. A dry run only asks
-// whether it runs; there c may be nil, where no session bus can tell. Whatever goes wrong after the client has quit, it is started again; the Result then says what
-// was done before the error.
+// Reset quits the client if it runs, moves its cache aside, and starts it again if it ran. A dry run only asks whether it
+// runs; there c may be nil, where no session bus can tell. Whatever goes wrong after the client has quit, it is started
+// again; the Result then says what was done before the error.
 func Reset(ctx context.Context, c Client, p Plan, dryRun bool) (Result, error) {
 	return newEngine().reset(ctx, c, p, dryRun, time.Now())
 }

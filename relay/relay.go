@@ -15,8 +15,8 @@
 //
 // The files, in the way of one upload: serve.go reads requests, peer.go asks whose they are, intercept.go ends TLS,
 // put.go holds the client, spool.go the bytes, deliver.go repeats, attempt.go sends once, judge.go decides what an
-// answer means, resume.go how to go on after a cut; compare.go and resign.go are two more of the things it may mean. tunnel.go
-// and forward.go are for all the rest.
+// answer means, resume.go how to go on after a cut; compare.go and resign.go are two more of the things it may mean.
+// known.go remembers servers, waiting.go tells the log. tunnel.go and forward.go are for all the rest.
 package relay
 
 import (
