@@ -15,7 +15,8 @@ func TestDiskKeepsThePromisesOfAStore(t *testing.T) {
 		opt  store.Options
 	}{
 		{"on this file system", store.Options{}},
-		{"on one that cannot move exclusively", store.Options{Hook: noRename{}}},
+		{"on one that cannot move exclusively", store.Options{Hook: refusing{"rename", unix.EINVAL}}},
+		{"on a kernel without openat2", store.Options{Hook: refusing{"openat2", unix.ENOSYS}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			storetest.Run(t, func(t *testing.T) storetest.Store {
@@ -29,12 +30,15 @@ func TestDiskKeepsThePromisesOfAStore(t *testing.T) {
 	}
 }
 
-// noRename is a file system that knows links and nothing newer.
-type noRename struct{}
+// refusing is a system that cannot do one thing.
+type refusing struct {
+	op  string
+	err error
+}
 
-func (noRename) Do(s store.Step, do func() error) error {
-	if s.Op == "rename" {
-		return unix.EINVAL
+func (r refusing) Do(s store.Step, do func() error) error {
+	if s.Op == r.op {
+		return r.err
 	}
 	return do()
 }

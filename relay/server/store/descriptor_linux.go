@@ -218,7 +218,7 @@ func (i *info) Mode() fs.FileMode {
 // (openat2(2), RESOLVE_BENEATH).
 func openBeneath(root int, name string, flag int, mode fs.FileMode) (*descriptor, error) {
 	how := &unix.OpenHow{
-		Flags:   uint64(flag | unix.O_CLOEXEC), //nolint:gosec // flags are small
+		Flags:   uint64(flag | unix.O_CLOEXEC | unix.O_LARGEFILE), //nolint:gosec // flags are small
 		Mode:    uint64(mode.Perm()),
 		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS,
 	}
@@ -238,11 +238,11 @@ func openBeneath(root int, name string, flag int, mode fs.FileMode) (*descriptor
 	}
 }
 
-// canOpenBeneath tells whether the kernel has openat2 and nothing forbids it.
-func canOpenBeneath(root int) bool {
+// tryOpenBeneath tells whether the kernel has openat2 and nothing forbids it.
+func tryOpenBeneath(root int) error {
 	d, err := openBeneath(root, ".", unix.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
-		return false
+		return err
 	}
-	return d.Close() == nil
+	return d.Close()
 }

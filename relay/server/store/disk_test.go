@@ -173,8 +173,23 @@ func TestOpenRefusesAPrivateFolderThatIsALink(t *testing.T) {
 }
 
 func TestLinksAndSpecialFilesAreNeitherServedNorWrittenThrough(t *testing.T) {
+	t.Run("with openat2", func(t *testing.T) { testLinks(t, Options{}) })
+	t.Run("without", func(t *testing.T) { testLinks(t, Options{Hook: noOpenat2{}}) })
+}
+
+// noOpenat2 is an old kernel, or a filter of system calls.
+type noOpenat2 struct{}
+
+func (noOpenat2) Do(s Step, do func() error) error {
+	if s.Op == "openat2" {
+		return unix.EPERM
+	}
+	return do()
+}
+
+func testLinks(t *testing.T, opt Options) {
 	dir, outside := t.TempDir(), t.TempDir()
-	d := open(t, dir, Options{})
+	d := open(t, dir, opt)
 	put(t, d, "slot/file", "inside", Meta{})
 	if err := os.WriteFile(filepath.Join(outside, "file"), []byte("outside"), 0o600); err != nil {
 		t.Fatal(err)

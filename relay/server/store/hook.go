@@ -12,7 +12,7 @@ import (
 
 // Step is one operation that a Disk asks of the file system.
 type Step struct {
-	Op   string // open, create, mkdir, remove, rename, link, clone, write, truncate, attr, sync, syncfs, close, read, stat, statfs
+	Op   string // open, openat2 (a try), create, mkdir, remove, rename, link, clone, write, truncate, attr, sync, syncfs, close, read, stat, statfs
 	Path string // below the store's folder
 	To   string // of rename, link and clone: the new path; of attr: its name
 	Off  int64  // of write: where; of truncate: the new length
@@ -56,7 +56,7 @@ func newRootDir(root *os.Root, path string, hook Hook) (*rootDir, error) {
 	if err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
-	if !canOpenBeneath(dot.fd) {
+	if err := r.do("openat2", ".", func() error { return tryOpenBeneath(dot.fd) }); err != nil {
 		return r, dot.Close()
 	}
 	r.dot = dot
@@ -125,19 +125,12 @@ func (r *rootDir) mode(name string) (m fs.FileMode, err error) {
 }
 
 func (r *rootDir) OpenRoot(name string) (*rootDir, error) {
-	var sub *rootDir
-	err := r.do("open", name, func() error {
-		root, err := r.Root.OpenRoot(name)
-		if err != nil {
-			return err
-		}
-		sub, err = newRootDir(root, path.Join(r.path, name), r.hook)
-		return err
-	})
+	var root *os.Root
+	err := r.do("open", name, func() (err error) { root, err = r.Root.OpenRoot(name); return err })
 	if err != nil {
-		return nil, refused(err, sub != nil, func() error { return sub.Close() })
+		return nil, refused(err, root != nil, func() error { return root.Close() })
 	}
-	return sub, nil
+	return newRootDir(root, path.Join(r.path, name), r.hook) // outside of the step: it takes one of its own
 }
 
 func (r *rootDir) Open(name string) (*handle, error) { return r.OpenFile(name, os.O_RDONLY, 0) }

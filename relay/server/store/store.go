@@ -4,7 +4,8 @@
 //   - A file is visible under its path only after its bytes, its attributes and its folder are on disk:
 //     Open waits for a publish of the same path that is under way.
 //   - A published file never changes; publishing is exclusive.
-//   - Every path goes through os.Root: nothing outside the store can be named, links are not followed.
+//   - Every path goes through os.Root, or openat2(2) with the same rules: nothing outside the store can be named, links are
+//     not followed.
 //   - A segment that starts with a dot is reserved as the first one and never opened.
 //
 // # On disk
