@@ -50,7 +50,7 @@ func (d *delivery) attempt(parent context.Context, l leg, digest string, expect 
 		<-guarded
 		a.sent = t.sent.Load()
 		a.begun, a.whole, a.asked = a.sent > 0, l.kind != ask && a.sent == l.size(), expect
-		a.secure = t.secure.Load()
+		a.secure, a.fresh = t.secure.Load(), t.fresh.Load()
 	}()
 	resp, err := d.r.up.roundTrip(req)
 	if err != nil {
@@ -98,6 +98,7 @@ type trial struct {
 	conn      atomic.Pointer[net.TCPConn]
 	got       atomic.Bool // a connection
 	secure    atomic.Bool
+	fresh     atomic.Bool
 }
 
 // start begins to count anew: the transport repeats by itself when a connection turns out to be dead before
@@ -115,6 +116,7 @@ func (t *trial) trace() *httptrace.ClientTrace {
 		GotConn: func(info httptrace.GotConnInfo) {
 			t.got.Store(true)
 			t.secure.Store(true)
+			t.fresh.Store(!info.Reused)
 			t.conn.Store(tcpOf(info.Conn))
 			t.d.connected()
 		},

@@ -152,6 +152,7 @@ func (d *delivery) note(l leg, a answer, changed <-chan struct{}) {
 	if a.secure {
 		d.past.trusted = true
 	}
+	d.past.reached = a.fresh
 	d.past.repeatable = d.spool.repeatable()
 	d.signing.setClock(a.header, time.Now())
 	d.past.canResign = d.r.c.Keys != nil && d.signing.mayAfterRefusal(time.Now())
@@ -168,13 +169,15 @@ func (d *delivery) note(l leg, a answer, changed <-chan struct{}) {
 	}
 }
 
-// wait pauses before a repeat: for the back-off or the Retry-After; for Refresh while the machine is offline.
+// wait pauses before a repeat: for the back-off or the Retry-After; for Refresh while the machine is offline and the server
+// is not reached all the same.
 // It returns nil when it is time to repeat.
 func (d *delivery) wait(ctx context.Context, v verdict, changed <-chan struct{}) error {
 	if v.step == again {
 		return nil
 	}
-	online := d.r.isOnline()
+	// Who just had a new connection to the server, or got bytes through, knows better than any watcher.
+	online := d.r.isOnline() || d.gained() || d.past.reached
 	if online && v.step == repeat && v.reason == ReasonNetwork && d.res.unsure && d.gained() {
 		return nil // asking for the offset is cheap, and something got through before the cut
 	}

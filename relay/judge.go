@@ -37,6 +37,7 @@ type answer struct {
 	begun  bool  // some of it was
 	secure bool  // the server proved who it is (or plain http connected)
 	asked  bool  // with Expect: 100-continue
+	fresh  bool  // over a connection made for it
 }
 
 // past is what happened to the upload before this answer.
@@ -46,6 +47,7 @@ type past struct {
 	canResign  bool // there may be a fresh token for it, and none was tried
 	redirects  int
 	trusted    bool // the server proved who it is once
+	reached    bool // ... and in this attempt, over a new connection
 	certWaits  int
 	changed    bool // the network changed during this attempt
 	asked      bool // Expect: 100-continue is still worth sending
