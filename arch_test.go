@@ -26,7 +26,7 @@ var arrows = map[string]string{
 
 	"cmd/lab":             "", // test support; it drives the programs and knows none of their packages
 	"cmd/lab/demo":        "cmd/lab",
-	"cmd/lab/bench":       "cmd/lab relay/token", // it signs thousands of slots
+	"cmd/lab/bench":       "cmd/lab relay/token",                       // it signs thousands of slots
 	"cmd/lab/screenshots": "cmd/lab app/agent app/control relay/token", // real uploads, and a state to show
 	"cmd/e2e":             "",
 
