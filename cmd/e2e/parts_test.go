@@ -37,6 +37,7 @@ type serverOptions struct {
 	port    int      // default 443
 	schemes []string // default v v2 jwt
 	extra   string   // more TOML, whole sections
+	plain   bool     // without TLS, for a reverse proxy
 }
 
 // startServer starts the server for uploadHost. Its certificate is signed by ca.
@@ -59,6 +60,9 @@ func startServer(t *testing.T, ca *lab.CA, o serverOptions) *server {
 	cert, key, err := ca.Issue(uploadHost)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if o.plain {
+		cert, key = "", ""
 	}
 	quoted := make([]string, len(o.schemes))
 	for i, v := range o.schemes {
