@@ -22,9 +22,12 @@ const (
 	KeyAutoFix Key = "autofix"
 	KeyPause15 Key = "pause-15"
 	KeyPause60 Key = "pause-60"
+	KeyPause   Key = "pause"
 	KeyResume  Key = "resume"
 	KeyDino    Key = "reset-dino"
 	KeyGajim   Key = "reset-gajim"
+	KeyCheck   Key = "check"
+	KeySet     Key = "settings"
 	KeyQuit    Key = "quit"
 	KeyStop    Key = "stop"
 )
@@ -78,7 +81,7 @@ func Render(s agent.State, f Facts, w *words.Words) Menu {
 	if !off {
 		network = w.NetworkLine(s.Network)
 	}
-	paused := s.Status == agent.Paused
+	paused := s.Status == agent.Paused || !off && s.Paused
 	auto := act(KeyAutoFix, w.Tray.AutoFix, true, !off)
 	auto.Checkable, auto.Checked = true, !off && s.AutoFix
 	m := Menu{
@@ -101,9 +104,13 @@ func Render(s agent.State, f Facts, w *words.Words) Menu {
 		auto,
 		act(KeyPause15, w.Tray.PauseQuarter, !paused, !off),
 		act(KeyPause60, w.Tray.PauseHour, !paused, !off),
+		act(KeyPause, w.Views.PauseOpen, !paused, !off),
 		act(KeyResume, w.Tray.Resume, paused, true),
 		client(KeyDino, "dino", w.Tray.ResetDino, w.Tray.RestartDino, s, f),
 		client(KeyGajim, "gajim", w.Tray.ResetGajim, w.Tray.RestartGajim, s, f),
+		Item{},
+		act(KeyCheck, w.Views.CheckItem, true, !off),
+		act(KeySet, w.Views.SettingsItem, true, true),
 		Item{},
 		act(KeyQuit, w.Tray.QuitTray, true, true),
 		act(KeyStop, w.Tray.StopHoldfast, !off, true),

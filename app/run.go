@@ -186,6 +186,10 @@ func (v *view) click(k Key) (quit bool) {
 	switch k {
 	case KeyUploads:
 		v.open("uploads", "")
+	case KeyCheck:
+		v.open("check", "")
+	case KeySet:
+		v.open("settings", "")
 	case KeyStart:
 		v.enqueue(k, v.start)
 	case KeyQuit:
@@ -208,6 +212,8 @@ func (v *view) click(k Key) (quit bool) {
 		v.enqueue(k, func(ctx context.Context) error { return c.Pause(ctx, 15*time.Minute) })
 	case KeyPause60:
 		v.enqueue(k, func(ctx context.Context) error { return c.Pause(ctx, time.Hour) })
+	case KeyPause:
+		v.enqueue(k, func(ctx context.Context) error { return c.Pause(ctx, 0) })
 	case KeyResume:
 		v.enqueue(k, c.Resume)
 	case KeyDino, KeyGajim:

@@ -460,8 +460,21 @@ func TestTrayShowsTheCompanionAndClicksReachIt(t *testing.T) {
 	m.until("Pause for 1 hour", hidden)
 	m.click("Resume")
 	m.until("Resume", hidden)
-	if !c.wasAsked("pause 1h0m0s") || !c.wasAsked("resume") {
-		t.Errorf("the companion was asked %v", c.asked)
+	m.click("Pause for 15 minutes")
+	m.until("Paused", shows)
+	c.change(func(s *agent.State) { s.Status, s.Paused = agent.Attention, true })
+	m.until("Resume", shows) // something else needs a person, but the pause can be ended
+	m.click("Resume")
+	c.change(func(s *agent.State) { s.Status, s.Paused = agent.Ready, false })
+	m.until("Resume", hidden)
+	m.click("Pause until resumed")
+	m.until("Paused", shows)
+	m.click("Resume")
+	m.until("Resume", hidden)
+	for _, call := range []string{"pause 1h0m0s", "pause 15m0s", "pause 0s", "resume"} {
+		if !c.wasAsked(call) {
+			t.Errorf("the companion was asked %v, not %s", c.asked, call)
+		}
 	}
 	c.change(func(s *agent.State) { s.Status, s.Uploads.Active = agent.Working, 2 })
 	m.until("Uploading 2 files", shows)
@@ -480,6 +493,10 @@ func TestTrayShowsTheCompanionAndClicksReachIt(t *testing.T) {
 
 	m.click("Uploads...")
 	tray.says("open uploads")
+	m.click("Network check...")
+	tray.says("open check")
+	m.click("Settings...")
+	tray.says("open settings")
 	m.click("Quit tray")
 	tray.ends()
 }

@@ -94,7 +94,7 @@ func TestWindowsFollowTheCompanion(t *testing.T) {
 				}
 			},
 		},
-		app: test.NewTempApp(t), ctx: ctx, model: NewModel(), open: map[string]fyne.Window{}, ask: map[string]*question{},
+		app: test.NewTempApp(t), ctx: ctx, model: NewModel(), open: map[string]fyne.Window{}, ask: map[string]*question{}, panes: map[string]pane{},
 	}
 	var one sync.Mutex // stands for the window's goroutine
 	d.now = func(f func()) {

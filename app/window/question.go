@@ -88,7 +88,13 @@ func (d *desk) questionWindow(name string) fyne.Window {
 		q = newQuestion(d.Words, name, keep, stop)
 	} else {
 		quit := func(later bool) func() {
-			return func() { d.beside(func(context.Context) error { return d.Quit(later) }, w.Close) }
+			return func() {
+				d.beside(func(context.Context) error { return d.Quit(later) }, func(err error) {
+					if err == nil {
+						w.Close()
+					}
+				})
+			}
 		}
 		now := newButton(t.QuitNow, nil, w.Close, quit(false))
 		now.Importance = widget.DangerImportance

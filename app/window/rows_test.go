@@ -44,7 +44,7 @@ func TestRows(t *testing.T) {
 				u.Sent, u.Repeats, u.Error = 4_000_000, 2, "There is no network. The upload goes on when there is one."
 			}), 0,
 			Row{ID: "b", File: "b.jpg", About: "Gajim to upload.example.org  ·  4.0 MB of 8.0 MB  ·  11:59", State: "Waiting",
-				Story: "There is no network. The upload goes on when there is one. Started again 2 times.",
+				Story: "There is no network. The upload goes on when there is one. Interrupted 2 times.",
 				Tone:  Patient, Progress: 0.5, CanStop: true, CanTry: true},
 		},
 		{
@@ -53,7 +53,7 @@ func TestRows(t *testing.T) {
 				u.Sent, u.Repeats, u.Resigned, u.Ended = u.Size, 1, 1, noon.Add(-26*time.Hour)
 			}), 0,
 			Row{ID: "c", File: "c.jpg", About: "Gajim to upload.example.org  ·  8.0 MB  ·  2026-05-03 10:00", State: "Done",
-				Story: "Started again once, permission renewed once.", Tone: Good, Progress: -1, Link: "https://upload.example.org/x/c.jpg"},
+				Story: "Interrupted once, permission renewed once.", Tone: Good, Progress: -1, Link: "https://upload.example.org/x/c.jpg"},
 		},
 		{
 			"a failed one has no link",

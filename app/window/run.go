@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,13 +27,18 @@ func HasDisplay(getenv func(string) string) bool {
 
 // Names of the windows.
 const (
-	Uploads = "uploads"
-	Stop    = "stop"
-	Quit    = "quit"
+	Uploads  = "uploads"
+	Check    = "check"
+	Settings = "settings"
+	About    = "about"
+	Stop     = "stop"
+	Quit     = "quit"
 )
 
 // Known says whether there is a window with that name.
-func Known(name string) bool { return name == Uploads || name == Stop || name == Quit }
+func Known(name string) bool {
+	return slices.Contains([]string{Uploads, Check, Settings, About, Stop, Quit}, name)
+}
 
 // Config is all the windows need.
 type Config struct {
@@ -56,6 +62,7 @@ type desk struct {
 	open    map[string]fyne.Window
 	uploads *uploads
 	ask     map[string]*question
+	panes   map[string]pane
 	noTray  bool
 	clicks  sync.WaitGroup
 
@@ -72,7 +79,7 @@ func Run(ctx context.Context, a fyne.App, c Config, name string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	a.Settings().SetTheme(Look())
-	d := &desk{Config: c, app: a, ctx: ctx, model: NewModel(), open: map[string]fyne.Window{}, ask: map[string]*question{}, later: fyne.Do, now: fyne.DoAndWait}
+	d := &desk{Config: c, app: a, ctx: ctx, model: NewModel(), open: map[string]fyne.Window{}, ask: map[string]*question{}, panes: map[string]pane{}, later: fyne.Do, now: fyne.DoAndWait}
 	d.raise(name)
 	done := make(chan struct{})
 	a.Lifecycle().SetOnStarted(func() {
@@ -101,13 +108,19 @@ func (d *desk) raise(name string) {
 	switch name {
 	case Uploads:
 		w = d.uploadsWindow()
+	case Check:
+		w = d.checkWindow()
+	case Settings:
+		w = d.settingsWindow()
+	case About:
+		w = d.aboutWindow()
 	case Stop, Quit:
 		w = d.questionWindow(name)
 	default:
 		return
 	}
 	d.open[name] = w
-	w.SetOnClosed(func() { delete(d.open, name) })
+	w.SetOnClosed(func() { delete(d.open, name); delete(d.panes, name) })
 	d.draw()
 	w.Show()
 }
@@ -162,6 +175,9 @@ func (d *desk) draw() {
 	if _, ok := d.open[Uploads]; ok || d.uploads != nil {
 		d.uploads.show(Head(d.model.State, d.noTray, d.Words), Rows(d.model.Uploads, d.model.rates, now, d.Words))
 	}
+	for _, p := range d.panes {
+		p.show(d.model, d.client != nil)
+	}
 	for name, q := range d.ask {
 		if _, ok := d.open[name]; ok {
 			q.show(Rows(runningOnly(d.model.Uploads), d.model.rates, now, d.Words), d.Words)
@@ -186,6 +202,9 @@ func (d *desk) say(s string) {
 			setText(q.failed, s)
 		}
 	}
+	for _, p := range d.panes {
+		p.say(s)
+	}
 	if d.uploads == nil {
 		return
 	}
@@ -208,30 +227,49 @@ func (d *desk) do(f func(context.Context, control.Client) error, then func()) {
 	if c == nil {
 		return
 	}
-	d.beside(func(ctx context.Context) error { return f(ctx, c) }, then)
+	d.beside(func(ctx context.Context) error { return f(ctx, c) }, func(err error) {
+		if err == nil && then != nil {
+			then()
+		}
+	})
 }
 
-// beside runs f on a goroutine of its own; it ends with the process's context at the latest.
-func (d *desk) beside(f func(context.Context) error, then func()) {
+// doAlways is do for who must know the end also when it went wrong.
+func (d *desk) doAlways(f func(context.Context, control.Client) error, then func()) {
+	c := d.client
+	if c == nil {
+		then()
+		return
+	}
+	d.beside(func(ctx context.Context) error { return f(ctx, c) }, func(error) { then() })
+}
+
+// beside runs f on a goroutine of its own; it ends with the process's context at the latest. Then end runs on the
+// window's goroutine, after what went wrong was said.
+func (d *desk) beside(f func(context.Context) error, end func(error)) {
 	d.clicks.Go(func() {
 		ctx, cancel := context.WithTimeout(d.ctx, clickTime)
 		defer cancel()
 		err := f(ctx)
+		if d.ctx.Err() != nil {
+			return
+		}
+		text := ""
 		switch {
-		case d.ctx.Err() != nil:
-			return
-		case err == nil:
-			if then != nil {
-				d.later(then)
-			}
-			return
-		}
-		d.Log.Warn("a click did not work", "error", err)
-		text := err.Error()
-		if errors.Is(err, context.DeadlineExceeded) {
+		case errors.Is(err, context.DeadlineExceeded):
 			text = d.Words.Tray.Window.Unanswered
+		case err != nil:
+			text = err.Error()
 		}
-		d.later(func() { d.say(text) })
+		if err != nil {
+			d.Log.Warn("a click did not work", "error", err)
+		}
+		d.later(func() {
+			if err != nil {
+				d.say(text)
+			}
+			end(err)
+		})
 	})
 }
 
@@ -241,5 +279,5 @@ func (d *desk) start() {
 			return fmt.Errorf(d.Words.Tray.Window.NoStart, err)
 		}
 		return nil
-	}, nil)
+	}, func(error) {})
 }

@@ -85,8 +85,11 @@ func helpEnglish() Help {
 			{"stop", "stop", "stop the companion",
 				"Running uploads get 10 seconds to finish.",
 				"holdfastctl stop"},
+			{"completion", "completion bash|zsh|fish", "print a script that completes commands in a shell",
+				"The packages install these scripts. Without a package, put the output where your shell looks for it, or evaluate it.",
+				"eval \"$(holdfastctl completion bash)\"\nholdfastctl completion fish > ~/.config/fish/completions/holdfastctl.fish"},
 			{"version", "version", "print the version", "", "holdfastctl version"},
-			{"help", "help [COMMAND]", "explain a command", "", "holdfastctl help reset"},
+			{"help", "help [COMMAND|--man]", "explain a command", "With --man it prints the page of the manual.", "holdfastctl help reset"},
 		},
 	}
 }
@@ -147,8 +150,11 @@ func helpGerman() Help {
 			{"stop", "stop", "den Begleiter beenden",
 				"Laufende Uploads erhalten 10 Sekunden, um fertig zu werden.",
 				"holdfastctl stop"},
+			{"completion", "completion bash|zsh|fish", "ein Skript ausgeben, das Befehle in der Shell ergänzt",
+				"Die Pakete installieren diese Skripte. Ohne Paket gehört die Ausgabe dorthin, wo Ihre Shell sie sucht, oder wird ausgeführt.",
+				"eval \"$(holdfastctl completion bash)\"\nholdfastctl completion fish > ~/.config/fish/completions/holdfastctl.fish"},
 			{"version", "version", "die Version ausgeben", "", "holdfastctl version"},
-			{"help", "help [COMMAND]", "einen Befehl erklären", "", "holdfastctl help reset"},
+			{"help", "help [COMMAND|--man]", "einen Befehl erklären", "Mit --man erscheint die Seite des Handbuchs.", "holdfastctl help reset"},
 		},
 	}
 }

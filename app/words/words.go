@@ -29,6 +29,7 @@ type Words struct {
 	Ctl      Ctl
 	Help     Help
 	Diagnose Diagnose
+	Views    Views
 }
 
 // For returns the catalog for a locale such as "de_AT.UTF-8"; English where there is none.
@@ -56,7 +57,7 @@ func english() *Words {
 	return &Words{
 		Lang: "en", Tray: trayEnglish(), Status: statusEnglish(), Network: networkEnglish(), Upload: uploadEnglish(),
 		Reason: reasonEnglish(), Problem: problemEnglish(), Client: clientEnglish(), Ctl: ctlEnglish(), Help: helpEnglish(),
-		Diagnose: diagnoseEnglish(),
+		Diagnose: diagnoseEnglish(), Views: viewsEnglish(),
 	}
 }
 
@@ -64,6 +65,6 @@ func german() *Words {
 	return &Words{
 		Lang: "de", Tray: trayGerman(), Status: statusGerman(), Network: networkGerman(), Upload: uploadGerman(),
 		Reason: reasonGerman(), Problem: problemGerman(), Client: clientGerman(), Ctl: ctlGerman(), Help: helpGerman(),
-		Diagnose: diagnoseGerman(),
+		Diagnose: diagnoseGerman(), Views: viewsGerman(),
 	}
 }
