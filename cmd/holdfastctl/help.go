@@ -29,6 +29,10 @@ func (s *shell) help(args []string) error {
 		return nil
 	}
 	h := s.words.Help
+	if args[0] == "--man" {
+		s.say("%s", strings.TrimSuffix(manual(h), "\n"))
+		return nil
+	}
 	v, ok := h.Verb(args[0])
 	if !ok {
 		return usageError{"", fmt.Sprintf(s.words.Ctl.UnknownVerb, args[0])}
