@@ -56,6 +56,7 @@ const forgotten moment = -1
 
 // batch is what was noted and is not on disk yet.
 type batch struct {
+	number     int64 // the disk has every batch up to markBatch
 	slots      map[key]moment
 	tokens     map[key]usedToken
 	sessions   map[string]Session
@@ -68,8 +69,9 @@ type batch struct {
 	cut        time.Time // when the batch was closed for writing
 }
 
-func newBatch() *batch {
+func newBatch(number int64) *batch {
 	return &batch{
+		number:     number,
 		slots:      make(map[key]moment),
 		tokens:     make(map[key]usedToken),
 		sessions:   make(map[string]Session),
@@ -159,7 +161,7 @@ func (l *Ledger) flush() error {
 		return nil
 	}
 	b.cut = l.opt.Now()
-	l.writing, l.next = b, newBatch()
+	l.writing, l.next = b, newBatch(b.number+1)
 	mayAdvance := (l.recovered || b.recovered) && !l.lost
 	l.mu.Unlock()
 
@@ -170,6 +172,7 @@ func (l *Ledger) flush() error {
 	l.writing = nil
 	if err != nil {
 		b.add(l.next)
+		b.number = l.next.number
 		l.next = b
 		if l.failing.IsZero() {
 			l.failing = l.opt.Now()

@@ -42,10 +42,12 @@ var migrations = [...]string{
 	 CREATE TABLE contents (digest BLOB PRIMARY KEY, path TEXT NOT NULL) WITHOUT ROWID;`,
 }
 
-// Marks: clean is 1 after a clean stop; known is the moment before which nothing can be missing.
+// Marks: clean is 1 after a clean stop; known is the moment before which nothing can be missing; batch is the number of the last
+// batch.
 const (
 	markClean = "clean"
 	markKnown = "known"
+	markBatch = "batch"
 )
 
 // statements are the ones that an upload waits for.
@@ -60,7 +62,7 @@ func (s *statements) prepare(ctx context.Context, db *sql.DB) error {
 		{&s.token, `SELECT path, until FROM tokens WHERE mac = ?`},
 		{&s.session, `SELECT id, last_fresh, fresh_addr, name FROM sessions WHERE owner = ?`},
 		{&s.attributes, `SELECT type, digest, retain FROM attributes WHERE path = ?`},
-		{&s.used, `SELECT bytes FROM used WHERE owner = ?`},
+		{&s.used, `SELECT coalesce((SELECT bytes FROM used WHERE owner = ?), 0), coalesce((SELECT value FROM marks WHERE name = 'batch'), 0)`},
 		{&s.content, `SELECT path FROM contents WHERE digest = ?`},
 	} {
 		var err error
@@ -197,11 +199,16 @@ func (l *Ledger) readMarks(ctx context.Context) error {
 	}
 	l.unclean, l.since = clean == 0, moment(known).time()
 	l.recovered = !l.unclean
+	last, err := l.mark(ctx, markBatch)
+	if err != nil {
+		return err
+	}
+	l.next = newBatch(last + 1)
 	if l.unclean {
 		return l.check(ctx)
 	}
 	return l.inTx(ctx, func(tx *sql.Tx) error {
-		if err := setMark(ctx, tx, markKnown, toMoment(l.opt.Now().Add(-uncleanSlack))); err != nil {
+		if err := setMark(ctx, tx, markKnown, int64(toMoment(l.opt.Now().Add(-uncleanSlack)))); err != nil {
 			return err
 		}
 		return setMark(ctx, tx, markClean, 0)
@@ -216,8 +223,8 @@ func (l *Ledger) mark(ctx context.Context, name string) (value int64, err error)
 	return value, err
 }
 
-func setMark(ctx context.Context, tx *sql.Tx, name string, value moment) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO marks (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value`, name, int64(value))
+func setMark(ctx context.Context, tx *sql.Tx, name string, value int64) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO marks (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value`, name, value)
 	return err
 }
 

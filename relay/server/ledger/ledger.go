@@ -95,7 +95,7 @@ func Open(dir string, opt Options) (*Ledger, error) {
 		opt:      opt,
 		done:     make(chan struct{}),
 		wake:     make(chan struct{}, 1),
-		next:     newBatch(),
+		next:     newBatch(1),
 		sessions: make(map[string]Session),
 	}
 	if err := l.open(dir); err != nil {

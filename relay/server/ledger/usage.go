@@ -41,26 +41,28 @@ func (l *Ledger) Release(ctx context.Context, path string) error {
 
 // Used returns how many bytes count for owner.
 func (l *Ledger) Used(ctx context.Context, owner string) (int64, error) {
-	for {
-		l.mu.RLock()
-		next, writing := l.next, l.writing
-		pending := next.used[owner]
-		if writing != nil {
-			pending += writing.used[owner]
-		}
-		l.mu.RUnlock()
-		var used int64
-		err := l.stmts.used.QueryRowContext(ctx, owner).Scan(&used)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return 0, fmt.Errorf("look for what is used: %w", err)
-		}
-		l.mu.RLock()
-		same := l.next == next && l.writing == writing // else a batch came to disk in between, and would count twice or not at all
-		l.mu.RUnlock()
-		if same {
-			return max(0, used+pending), nil
+	type pending struct {
+		batch int64
+		bytes int64
+	}
+	var noted []pending
+	l.mu.RLock()
+	for _, b := range []*batch{l.next, l.writing} {
+		if b != nil {
+			noted = append(noted, pending{b.number, b.used[owner]})
 		}
 	}
+	l.mu.RUnlock()
+	var used, last int64 // last: the batch up to which the sum is; it may be the one that is still being written for all we know
+	if err := l.stmts.used.QueryRowContext(ctx, owner).Scan(&used, &last); err != nil {
+		return 0, fmt.Errorf("look for what is used: %w", err)
+	}
+	for _, p := range noted {
+		if p.batch > last {
+			used += p.bytes
+		}
+	}
+	return max(0, used), nil
 }
 
 // Charged lists up to limit paths that are charged and on disk, in order, from the first behind after; to look whether their files

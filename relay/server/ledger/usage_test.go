@@ -104,6 +104,39 @@ func TestWhatIsUsedIsRightWhileItIsWritten(t *testing.T) {
 	closeIt(t, l)
 }
 
+// The moment between the commit of a batch and the ledger's knowing of it, which the test above meets only by chance.
+func TestABatchThatHasJustComeToDiskIsCountedOnce(t *testing.T) {
+	l := openAt(t, t.TempDir(), Options{})
+	l.Charge("a/1", "alice", 100)
+	if err := l.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	l.flushing.Lock() // from here on as flush does it
+	l.mu.Lock()
+	l.next.charge(charge{path: "a/2", owner: "alice", size: 20})
+	b := l.next
+	l.writing, l.next = b, newBatch(b.number+1)
+	l.next.charge(charge{path: "a/3", owner: "alice", size: 3})
+	l.mu.Unlock()
+	if n := used(t, l, "alice"); n != 123 {
+		t.Errorf("while a batch is being written %d are counted, not 123", n)
+	}
+	if err := l.write(b, true); err != nil {
+		t.Fatal(err)
+	}
+	if n := used(t, l, "alice"); n != 123 {
+		t.Errorf("once the batch is on disk %d are counted, not 123", n)
+	}
+	l.mu.Lock()
+	l.writing = nil
+	l.mu.Unlock()
+	l.flushing.Unlock()
+	if n := used(t, l, "alice"); n != 123 {
+		t.Errorf("once that is known %d are counted, not 123", n)
+	}
+	closeIt(t, l)
+}
+
 func TestContentsAreRememberedAndForgotten(t *testing.T) {
 	dir := t.TempDir()
 	l := openAt(t, dir, Options{})

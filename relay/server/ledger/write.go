@@ -19,10 +19,13 @@ func (l *Ledger) write(b *batch, mayAdvance bool) error {
 				return err
 			}
 		}
+		if err := setMark(ctx, tx, markBatch, b.number); err != nil {
+			return err
+		}
 		if !mayAdvance {
 			return nil
 		}
-		return setMark(ctx, tx, markKnown, toMoment(b.cut.Add(-uncleanSlack)))
+		return setMark(ctx, tx, markKnown, int64(toMoment(b.cut.Add(-uncleanSlack))))
 	})
 }
 
