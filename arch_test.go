@@ -32,11 +32,11 @@ var arrows = map[string]string{
 
 	"app":           "app/agent app/control app/words assets",
 	"app/window":    "app/agent app/control app/words assets",
-	"app/companion": "app/agent app/control app/history app/words relay relay/credential relay/authority cache detect/client detect/client/desktop detect/network detect/network/nm detect/network/netlink",
+	"app/companion": "app/agent app/control app/history app/words relay relay/credential relay/authority cache detect/client detect/client/desktop detect/network detect/network/nm detect/network/netlink detect/network/sleep",
 	"app/agent":     "detect/network",
 	"app/control":   "app/agent",
 	"app/history":   "app/agent",
-	"app/words":     "app/agent",
+	"app/words":     "app/agent detect/network", // a change of network is said in words
 	"assets":        "",
 
 	"cache":                  "", // a reset asks for a client through an interface of its own
@@ -45,6 +45,7 @@ var arrows = map[string]string{
 	"detect/network":         "",
 	"detect/network/nm":      "detect/network",
 	"detect/network/netlink": "detect/network",
+	"detect/network/sleep":   "detect/network",
 
 	"relay":            "relay/token relay/credential",
 	"relay/authority":  "",

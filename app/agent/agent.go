@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"holdfast/detect/network"
 )
 
 // Carrier is what carries the uploads: the relay.
@@ -25,8 +27,9 @@ type Config struct {
 	AutoFix  bool
 	Last     *Upload // of an earlier run; nil: none
 	Carrier  Carrier
-	Keeper   Keeper  // nil: nothing is kept
-	Phrases  Phrases // nil: problems show their codes
+	Keeper   Keeper                      // nil: nothing is kept
+	Phrases  Phrases                     // nil: problems show their codes
+	Describe func(network.Change) string // says what happened to the network; nil: as in logs
 	Log      *slog.Logger
 	OnState  func(State)  // called from Run after changes, at most 4 times a second; must not block
 	OnUpload func(Upload) // called from Run for every snapshot of an upload; must not block
@@ -59,6 +62,9 @@ func New(c Config) *Agent {
 	if c.Phrases == nil {
 		c.Phrases = func(i Issue) Problem { return Problem{Code: string(i.Code), Text: string(i.Code)} }
 	}
+	if c.Describe == nil {
+		c.Describe = network.Change.String
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -69,7 +75,7 @@ func New(c Config) *Agent {
 		c.OnUpload = func(Upload) {}
 	}
 	a := &Agent{c: c, wake: make(chan struct{}, 1)}
-	a.state = a.first().state(c.Phrases)
+	a.state = a.first().state(c.Phrases, c.Describe)
 	return a
 }
 
@@ -190,7 +196,7 @@ func (a *Agent) step(m model, t told) model {
 	for _, e := range effects {
 		next = a.perform(next, e)
 	}
-	state := next.state(a.c.Phrases)
+	state := next.state(a.c.Phrases, a.c.Describe)
 	a.mu.Lock()
 	a.state = state
 	a.mu.Unlock()
@@ -211,6 +217,9 @@ func (a *Agent) perform(m model, e Effect) model {
 		a.c.Carrier.Refresh()
 	case TellOnline:
 		a.c.Carrier.SetOnline(e.Online)
+	case ReportSleep:
+		a.c.Log.Info("uploads went on after sleep", "slept", time.Duration(e.Sleep.Slept)*time.Second,
+			"network_after", time.Duration(e.Sleep.Network)*time.Millisecond, "upload_after", time.Duration(e.Sleep.Upload)*time.Millisecond)
 	case KeepUpload:
 		if a.c.Keeper == nil {
 			return m

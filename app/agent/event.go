@@ -83,8 +83,11 @@ type (
 	TellOnline struct{ Online bool }
 	// KeepUpload puts an upload that has ended into the history.
 	KeepUpload struct{ Upload Upload }
+	// ReportSleep says in the log how long it took after a sleep until uploads went on.
+	ReportSleep struct{ Sleep Sleep }
 )
 
 func (RefreshRelay) effect() {}
 func (TellOnline) effect()   {}
 func (KeepUpload) effect()   {}
+func (ReportSleep) effect()  {}

@@ -25,6 +25,8 @@ type model struct {
 	uploads     map[string]Upload  // running ones
 	last        *Upload            // the one that ended last
 	issues      []Issue
+	change      network.Change // the last one
+	nap         nap
 }
 
 // passage is an upload that came through: when, and which process sent it.
@@ -59,12 +61,20 @@ func reduce(m model, e Event, now time.Time) (model, []Effect) {
 	before := m.acting()
 	switch e := e.(type) {
 	case NetworkChanged:
-		m = m.withNetwork(e.Change.New)
+		if m.nap.takes(e.Change.Words) {
+			m = m.withSleep(e.Change, e.At)
+			break
+		}
+		m = m.withNetwork(e)
 		if m.acting() && e.Change.Material && m.online() {
 			out = append(out, RefreshRelay{})
 		}
 	case UploadChanged:
 		m, out = m.withUpload(e.Upload)
+		if next, done := m.nap.wentOn(e.Upload, now); done {
+			m.nap = next
+			out = append(out, ReportSleep{next.sleep()})
+		}
 	case ClientsFound:
 		m = m.withClients(e.Clients)
 	case ClientReported:
@@ -98,8 +108,9 @@ func reduce(m model, e Event, now time.Time) (model, []Effect) {
 			out = append(out, RefreshRelay{})
 		}
 	}
-	// The relay is only kept waiting for the network while somebody will tell it to go on.
-	if want := m.online() || !m.acting(); want != m.mayGoOn {
+	// The relay is only kept waiting for the network while somebody will tell it to go on. From the moment before a sleep it
+	// waits until the network is known again, so that nothing is sent into a network that is gone.
+	if want := m.online() && !m.nap.holds() || !m.acting(); want != m.mayGoOn {
 		m.mayGoOn = want
 		out = append([]Effect{TellOnline{want}}, out...)
 	}
@@ -132,8 +143,15 @@ func (m model) held() bool {
 
 func (m model) online() bool { return m.net.Online && !m.net.Portal }
 
-func (m model) withNetwork(s network.Snapshot) model {
+func (m model) withNetwork(e NetworkChanged) model {
+	s := e.Change.New
+	before := m.net
 	m.net = Network{Kind: string(s.Link), Name: s.Name, Online: s.Online, Metered: s.Metered, Portal: s.Portal}
+	m.net.Changed = before.Changed
+	if len(e.Change.Words) > 0 {
+		m.net.Changed, m.change = e.At, e.Change
+	}
+	m.nap = m.nap.known(e.At, m.uploads)
 	m.issues = without(without(without(without(m.issues, Offline), Portal), Certificate), NetworkBlind)
 	switch {
 	case s.Unknown:
@@ -226,7 +244,7 @@ func (m model) withReport(r ClientReported) model {
 }
 
 // state renders the model.
-func (m model) state(say Phrases) State {
+func (m model) state(say Phrases, describe func(network.Change) string) State {
 	s := State{
 		Schema:      1,
 		Version:     m.version,
@@ -239,6 +257,13 @@ func (m model) state(say Phrases) State {
 		Clients:     slices.Clone(m.clients),
 		Last:        m.last,
 		Problems:    []Problem{},
+	}
+	if len(m.change.Words) > 0 {
+		s.Network.Change = describe(m.change)
+	}
+	if !m.nap.woke.IsZero() {
+		told := m.nap.sleep()
+		s.Sleep = &told
 	}
 	if s.Clients == nil {
 		s.Clients = []Client{}

@@ -42,6 +42,8 @@ func names(effects []Effect) (out []string) {
 			out = append(out, fmt.Sprintf("online=%v", e.Online))
 		case KeepUpload:
 			out = append(out, "keep "+e.Upload.ID)
+		case ReportSleep:
+			out = append(out, fmt.Sprintf("slept %d s, network %d ms, upload %d ms", e.Sleep.Slept, e.Sleep.Network, e.Sleep.Upload))
 		}
 	}
 	return out
@@ -157,7 +159,7 @@ func TestReduce(t *testing.T) {
 				effects = append(effects, out...)
 				now = now.Add(time.Second)
 			}
-			s := m.state(phrase)
+			s := m.state(phrase, network.Change.String)
 			if d := cmp.Diff(c.effects, names(effects)); d != "" {
 				t.Errorf("effects (-want +got):\n%s", d)
 			}
@@ -175,12 +177,12 @@ func TestReduceChangesNoOlderModel(t *testing.T) {
 	old := newModel("1", true)
 	old, _ = reduce(old, upload("a", "sending"), time.Time{})
 	old, _ = reduce(old, ClientsFound{[]Client{gajim(7, "ready")}}, time.Time{})
-	before := old.state(phrase)
+	before := old.state(phrase, network.Change.String)
 	for _, e := range []Event{upload("a", "done"), upload("b", "sending"), change(home, none), PauseAsked{}, Raised{Issue{Code: NoHosts}},
 		ClientReported{Kind: "gajim", PID: 7, Event: "bypassed"}, KeyringAnswered{KeyringLocked}} {
 		reduce(old, e, time.Time{})
 	}
-	if d := cmp.Diff(before, old.state(phrase)); d != "" {
+	if d := cmp.Diff(before, old.state(phrase, network.Change.String)); d != "" {
 		t.Error(d)
 	}
 }
@@ -194,7 +196,7 @@ func TestStateIsTheDocumentOfTheContract(t *testing.T) {
 	} {
 		m, _ = reduce(m, e, now)
 	}
-	got, err := json.Marshal(m.state(phrase))
+	got, err := json.Marshal(m.state(phrase, network.Change.String))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,6 +23,7 @@ type State struct {
 	Paused      bool      `json:"paused"`
 	PausedUntil time.Time `json:"paused_until,omitzero"` // paused without it: until resumed
 	Network     Network   `json:"network"`
+	Sleep       *Sleep    `json:"sleep,omitempty"` // the last one, if there was one
 	Relay       Relay     `json:"relay"`
 	Keyring     Keyring   `json:"keyring"`
 	Clients     []Client  `json:"clients"`
@@ -52,6 +53,17 @@ type Network struct {
 	Online  bool   `json:"online"`
 	Metered bool   `json:"metered"`
 	Portal  bool   `json:"portal"`
+
+	Changed time.Time `json:"changed,omitzero"` // when it changed last
+	Change  string    `json:"change,omitempty"` // how, as one plain sentence
+}
+
+// Sleep is the last sleep of the machine, and how long it took from waking until uploads went on.
+type Sleep struct {
+	Woke    time.Time `json:"woke"`
+	Slept   int64     `json:"slept_seconds"`
+	Network int64     `json:"network_ms,omitempty"` // from waking until the network was known
+	Upload  int64     `json:"upload_ms,omitempty"`  // from waking until an upload of before went on; 0: none has
 }
 
 // Relay is the upload relay of this companion.

@@ -102,7 +102,7 @@ func Run(ctx context.Context, p Paths, o Options) error {
 	hub := control.NewHub()
 	defer hub.Close()
 	c.agent = agent.New(agent.Config{
-		Version: o.Version, AutoFix: config.AutoFix, Carrier: c.relay, Keeper: c.history, Phrases: o.Words.Explain,
+		Version: o.Version, AutoFix: config.AutoFix, Carrier: c.relay, Keeper: c.history, Phrases: o.Words.Explain, Describe: o.Words.NetworkChange,
 		Last: c.history.Last(), Log: o.Log, OnState: hub.State, OnUpload: hub.Upload,
 	})
 

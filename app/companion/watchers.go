@@ -14,6 +14,7 @@ import (
 	"holdfast/detect/network"
 	"holdfast/detect/network/netlink"
 	"holdfast/detect/network/nm"
+	"holdfast/detect/network/sleep"
 )
 
 // tryAgain is the pause before something that was not there is looked for again.
@@ -72,7 +73,8 @@ func (c *companion) watchSources(ctx context.Context, sources []network.Source, 
 	defer stop()
 	g.Go(func() error {
 		defer stop()
-		return network.Watch(wctx, network.First(sources...), func(e network.Event) {
+		naps := sleep.New(sleep.Options{Address: bus.Address, Log: c.log})
+		return network.Watch(wctx, network.First(sources...), naps, func(e network.Event) {
 			c.log.Info("network", "change", e.Change.String(), "material", e.Change.Material)
 			c.agent.Tell(agent.NetworkChanged{Event: e})
 		})

@@ -8,6 +8,7 @@ type Ctl struct {
 	Started          string // %s address, %s config
 	Stopped          string
 	Network          string // labels of status
+	Changed          string
 	Relay            string
 	Clients          string
 	Uploads          string
@@ -87,6 +88,7 @@ func ctlEnglish() Ctl {
 		Started:          "Holdfast listens on %s, configuration %s",
 		Stopped:          "Holdfast has stopped.",
 		Network:          "Network",
+		Changed:          "Last change",
 		Relay:            "Relay",
 		Clients:          "Clients",
 		Uploads:          "Uploads",
@@ -167,6 +169,7 @@ func ctlGerman() Ctl {
 		Started:          "Holdfast wartet auf %s, Konfiguration %s",
 		Stopped:          "Holdfast ist beendet.",
 		Network:          "Netz",
+		Changed:          "Letzter Wechsel",
 		Relay:            "Relay",
 		Clients:          "Programme",
 		Uploads:          "Uploads",

@@ -106,6 +106,30 @@ type Network struct {
 	Offline                            string
 	Portal                             string // %s network
 	Metered                            string // appended
+	Days                               string // %d
+	Change                             Change
+}
+
+// Change is what happened to the network, as one sentence. "Network" in the comments is a name like "Wi-Fi Home".
+type Change struct {
+	Moved          string // %s network, %s network
+	Up             string // %s network: there was none before
+	Lost           string // %s network: there is none now
+	Address        string // %s network
+	AddressLost    string // %s network
+	Gateway        string // %s network
+	GatewayLost    string // %s network
+	VPNUp, VPNDown string // %s VPN
+	Portal         string // %s network
+	PortalPassed   string // %s network
+	Metered        string // %s network
+	Unmetered      string // %s network
+	Named          string // %s network, %s name
+	Blind          string // nothing can be seen any more
+	Asleep         string
+	Resumed        string // %s duration
+	Same           string // %s network, %s duration
+	After          string // %s duration, %s what happened: after a sleep
 }
 
 func networkEnglish() Network {
@@ -116,6 +140,15 @@ func networkEnglish() Network {
 		Offline: "No network",
 		Portal:  "%s: sign in on its web page first",
 		Metered: ", metered",
+		Days:    "%d days",
+		Change: Change{
+			Moved: "%s -> %s", Up: "connected: %s", Lost: "%s is gone, there is no network",
+			Address: "%s: new address", AddressLost: "%s: address lost", Gateway: "%s: new gateway", GatewayLost: "%s: gateway lost",
+			VPNUp: "VPN %s is up", VPNDown: "VPN %s is down", Portal: "%s: sign-in page", PortalPassed: "%s: signed in",
+			Metered: "%s: metered", Unmetered: "%s: no longer metered", Named: "%s: was called %s",
+			Blind: "network changes cannot be seen any more", Asleep: "going to sleep", Resumed: "resumed after %s",
+			Same: "%s, as before the sleep of %s", After: "resumed after %s, %s",
+		},
 	}
 }
 
@@ -127,6 +160,15 @@ func networkGerman() Network {
 		Offline: "Kein Netz",
 		Portal:  "%s: zuerst auf der Anmeldeseite anmelden",
 		Metered: ", getaktet",
+		Days:    "%d Tagen",
+		Change: Change{
+			Moved: "%s -> %s", Up: "verbunden: %s", Lost: "%s ist weg, es gibt kein Netz",
+			Address: "%s: neue Adresse", AddressLost: "%s: Adresse verloren", Gateway: "%s: neues Gateway", GatewayLost: "%s: Gateway verloren",
+			VPNUp: "VPN %s ist da", VPNDown: "VPN %s ist weg", Portal: "%s: Anmeldeseite", PortalPassed: "%s: angemeldet",
+			Metered: "%s: getaktet", Unmetered: "%s: nicht mehr getaktet", Named: "%s: hieß vorher %s",
+			Blind: "Netzwechsel sind nicht mehr sichtbar", Asleep: "geht schlafen", Resumed: "aufgewacht nach %s",
+			Same: "%s, wie vor dem Schlaf von %s", After: "aufgewacht nach %s, %s",
+		},
 	}
 }
 

@@ -51,6 +51,9 @@ func (s *shell) state(st agent.State) error {
 	w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
 	row := func(label, value string) { fmt.Fprintf(w, "  %s\t%s\n", label, value) }
 	row(c.Network, words.Plain(s.words.NetworkLine(st.Network), 0))
+	if st.Network.Change != "" {
+		row(c.Changed, words.Plain(st.Network.Change, 0)+" ("+s.words.Clock(st.Network.Changed, time.Now())+")")
+	}
 	if st.Relay.Listen == "" {
 		row(c.Relay, c.NotListening)
 	} else {

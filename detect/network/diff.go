@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Diff compares two snapshots.
@@ -41,6 +42,15 @@ func (c Change) String() string {
 		return c.New.String() + ": no change"
 	}
 	has := func(w string) bool { return slices.Contains(c.Words, w) }
+	if has("asleep") {
+		return "the machine is about to sleep"
+	}
+	if has("resumed") {
+		return "resumed after " + c.Slept.Round(time.Second).String()
+	}
+	if has("same") {
+		return c.New.String() + ": the same as before the sleep"
+	}
 	if has("online") || has("offline") || has("link") || has("unknown") {
 		s := c.Old.String() + " -> " + c.New.String()
 		if c.New.Portal {

@@ -1,7 +1,8 @@
 // Package network says which network this machine is on, and when that changes in a way that matters to an upload.
 //
 // A Source (NetworkManager in nm, the kernel's routes in netlink) tells that something may have changed and reads
-// the present state as a Snapshot. Watch settles what it tells, Diff compares two snapshots, First joins sources.
+// the present state as a Snapshot. A Sleeper (logind and the clock in sleep) tells when the machine sleeps and wakes. Watch
+// settles what they tell, Diff compares two snapshots, First joins sources.
 //
 // # Invariants
 //   - Diff is a function of two values; it reads no clock and no network.
@@ -9,6 +10,7 @@
 //   - Two snapshots of one network are equal however often the system repeats itself: IPv6 privacy addresses,
 //     signal strength, roaming between access points of one name and scan results are not part of a Snapshot.
 //   - A source that cannot tell says so (Snapshot.Unknown); not knowing is never reported as being offline.
+//   - After a sleep the order is always: that the machine woke, then what the network is.
 //
 // # Concurrency
 //
@@ -71,8 +73,12 @@ type Change struct {
 	// Material: connections made before are likely dead, or new ones now possible.
 	Material bool
 	// Words are constant words: "online", "offline", "link", "address", "gateway", "vpn", "portal", "metered",
-	// "name" (only the name changed), "unknown" (the source began or ceased to know). Empty: nothing differs.
+	// "name" (only the name changed), "unknown" (the source began or ceased to know), "asleep" (the machine is about
+	// to sleep), "resumed" (it woke; the network has not been looked at yet), "same" (looked at after a sleep, and nothing
+	// differs). Empty: nothing differs.
 	Words []string
+	// Slept is how long the machine slept before, with "resumed" and with the one change that follows it.
+	Slept time.Duration
 }
 
 // Event is a change that is worth telling. Only a Material one is worth acting on.

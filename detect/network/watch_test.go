@@ -64,11 +64,17 @@ type seen struct {
 // watching runs Watch in a bubble and returns what it sends while script runs.
 func watching(t *testing.T, src Source, script func()) (events []seen, err error) {
 	t.Helper()
+	return watchingSleep(t, src, Awake{}, script)
+}
+
+// watchingSleep is watching of a machine that sleeps.
+func watchingSleep(t *testing.T, src Source, sleep Sleeper, script func()) (events []seen, err error) {
+	t.Helper()
 	start := time.Now()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() {
-		done <- Watch(ctx, src, func(e Event) {
+		done <- Watch(ctx, src, sleep, func(e Event) {
 			events = append(events, seen{e.At.Sub(start), e.Change.String()})
 		})
 	}()
@@ -265,3 +271,100 @@ func TestFirst(t *testing.T) {
 		}
 	})
 }
+
+// fakeSleep is a machine that a test puts to sleep.
+type fakeSleep struct{ news chan Sleep }
+
+func (f fakeSleep) Run(ctx context.Context, tell func(Sleep)) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case s := <-f.news:
+			tell(s)
+		}
+	}
+}
+
+func TestSleep(t *testing.T) {
+	ms := func(n int) time.Duration { return time.Duration(n) * time.Millisecond }
+	hours := 6 * time.Hour
+	tests := []struct {
+		name   string
+		script func(f *fakeSource, s fakeSleep)
+		want   []seen
+	}{
+		{"the same network after sleep is told, since connections are dead", func(_ *fakeSource, s fakeSleep) {
+			time.Sleep(ms(1000))
+			s.news <- Sleep{Asleep: true}
+			time.Sleep(ms(1000))
+			s.news <- Sleep{Slept: hours}
+			time.Sleep(ms(60000))
+		}, []seen{
+			{0, `offline -> Wi-Fi "Home"`}, {ms(1000), "the machine is about to sleep"}, {ms(2000), "resumed after 6h0m0s"},
+			{ms(2750), `Wi-Fi "Home": the same as before the sleep`},
+		}},
+		{"what happens while it falls asleep waits until it woke, and comes after that", func(f *fakeSource, s fakeSleep) {
+			time.Sleep(ms(1000))
+			s.news <- Sleep{Asleep: true}
+			f.become(offline, nil)
+			time.Sleep(ms(10000))
+			f.become(wired, nil)
+			s.news <- Sleep{Slept: hours}
+			time.Sleep(ms(60000))
+		}, []seen{
+			{0, `offline -> Wi-Fi "Home"`}, {ms(1000), "the machine is about to sleep"}, {ms(11000), "resumed after 6h0m0s"},
+			{ms(11750), `Wi-Fi "Home" -> Ethernet "wired0"`},
+		}},
+		{"a Wi-Fi that has to be found first is waited for", func(f *fakeSource, s fakeSleep) {
+			s.news <- Sleep{Asleep: true}
+			f.become(offline, nil)
+			s.news <- Sleep{Slept: hours}
+			time.Sleep(ms(6000))
+			f.become(home, nil)
+			time.Sleep(ms(60000))
+		}, []seen{
+			{0, `offline -> Wi-Fi "Home"`}, {0, "the machine is about to sleep"}, {0, "resumed after 6h0m0s"},
+			{ms(6750), `Wi-Fi "Home": the same as before the sleep`},
+		}},
+		{"but not for ever", func(f *fakeSource, s fakeSleep) {
+			s.news <- Sleep{Asleep: true}
+			f.become(offline, nil)
+			s.news <- Sleep{Slept: hours}
+			time.Sleep(ms(60000))
+			f.become(home, nil)
+			time.Sleep(ms(60000))
+		}, []seen{
+			{0, `offline -> Wi-Fi "Home"`}, {0, "the machine is about to sleep"}, {0, "resumed after 6h0m0s"},
+			{ms(15000), `Wi-Fi "Home" -> offline`}, {ms(60750), `offline -> Wi-Fi "Home"`},
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f, s := newFake(home), fakeSleep{make(chan Sleep)}
+				got, err := watchingSleep(t, f, s, func() { synctest.Wait(); tt.script(f, s) })
+				if err != nil {
+					t.Fatal(err)
+				}
+				if d := cmp.Diff(tt.want, got); d != "" {
+					t.Errorf("events (-want +got):\n%s", d)
+				}
+			})
+		})
+	}
+}
+
+func TestASleeperThatGivesUpIsAnError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broken := errors.New("no clock")
+		_, err := watchingSleep(t, newFake(home), sleeperFunc(func(context.Context, func(Sleep)) error { return broken }), func() {})
+		if !errors.Is(err, broken) {
+			t.Errorf("error %v", err)
+		}
+	})
+}
+
+type sleeperFunc func(context.Context, func(Sleep)) error
+
+func (f sleeperFunc) Run(ctx context.Context, tell func(Sleep)) error { return f(ctx, tell) }

@@ -102,7 +102,7 @@ func TestInsideNamespace(t *testing.T) {
 	events := make(chan network.Event, 16)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- network.Watch(ctx, s, func(e network.Event) { events <- e }) }()
+	go func() { done <- network.Watch(ctx, s, network.Awake{}, func(e network.Event) { events <- e }) }()
 	next := func(want string) network.Snapshot {
 		t.Helper()
 		select {

@@ -35,7 +35,7 @@ func startWatch(t *testing.T, src network.Source) *watch {
 	w := &watch{t: t, events: make(chan network.Event, 64)}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- network.Watch(ctx, src, func(e network.Event) { w.events <- e }) }()
+	go func() { done <- network.Watch(ctx, src, network.Awake{}, func(e network.Event) { w.events <- e }) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
