@@ -76,6 +76,8 @@ type limitsConfig struct {
 	QuotaTotal          size     `toml:"quota_total"`
 	Retention           duration `toml:"retention"`
 	MinFree             size     `toml:"min_free"`
+	RatePerIdentity     pace     `toml:"rate_per_identity"`
+	RatePerAddress      pace     `toml:"rate_per_address"`
 }
 
 type logConfig struct {

@@ -81,6 +81,8 @@ func written(v reflect.Value) string {
 			return `""`
 		}
 		return strconv.Quote(x.String())
+	case pace:
+		return `""`
 	case interface{ String() string }:
 		return strconv.Quote(x.String())
 	}

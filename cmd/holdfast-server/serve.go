@@ -65,6 +65,7 @@ func serve(ctx context.Context, args []string, stderr io.Writer) (err error) {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.server.Serve(ctx, p.listener, p.tls) })
 	g.Go(func() error { return p.server.Run(ctx) })
+	g.Go(func() error { return serveAdmin(ctx, p.admin, p.server.AdminHandler()) })
 	if p.metrics != nil {
 		g.Go(func() error { return serveMetrics(ctx, p.metrics, p.server.MetricsHandler()) })
 	}
@@ -94,28 +95,48 @@ type parts struct {
 	tls      *tls.Config
 	listener net.Listener
 	metrics  net.Listener // nil: none
+	admin    net.Listener
 }
 
-// assemble opens all parts; on an error those that are open are closed. anew: a damaged ledger is moved aside.
+// assemble opens all parts and listens; on an error those that are open are closed. anew: a damaged ledger is moved aside.
 func assemble(c *config, log *slog.Logger, anew bool) (p *parts, err error) {
-	p = &parts{config: c, log: log}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, p.close())
+	p, err = open(c, log, anew)
+	if err == nil {
+		err = p.listen()
+	}
+	if err != nil {
+		return p, errors.Join(err, p.close())
+	}
+	return p, nil
+}
+
+// listen opens the sockets for the world.
+func (p *parts) listen() (err error) {
+	c := p.config
+	if c.TLS.Cert != "" {
+		if p.cert, err = newCertificate(c.TLS.Cert, c.TLS.Key, p.log); err != nil {
+			return err
 		}
-	}()
+		p.tls = p.cert.config()
+	}
+	if p.listener, err = listen(c.Server.Listen); err != nil {
+		return err
+	}
+	if c.Server.MetricsListen != "" {
+		p.metrics, err = listen(c.Server.MetricsListen)
+	}
+	return err
+}
+
+// open opens state, files, the server on them and its socket for the admin. On an error the caller closes what is open.
+func open(c *config, log *slog.Logger, anew bool) (p *parts, err error) {
+	p = &parts{config: c, log: log}
 	set, err := p.settings(c)
 	if err != nil {
 		return p, err
 	}
 	for _, w := range c.warnings(set.Issuers) {
 		log.Warn(w.what, "file", w.file, "why", w.why)
-	}
-	if c.TLS.Cert != "" {
-		if p.cert, err = newCertificate(c.TLS.Cert, c.TLS.Key, log); err != nil {
-			return p, err
-		}
-		p.tls = p.cert.config()
 	}
 	if p.ledger, err = ledger.Open(c.Storage.State, ledger.Options{Log: log, Recover: anew}); err != nil {
 		return p, fmt.Errorf("open the state in %s: %w", c.Storage.State, err)
@@ -135,15 +156,8 @@ func assemble(c *config, log *slog.Logger, anew bool) (p *parts, err error) {
 	if err != nil {
 		return p, err
 	}
-	if p.listener, err = listen(c.Server.Listen); err != nil {
-		return p, err
-	}
-	if c.Server.MetricsListen != "" {
-		if p.metrics, err = listen(c.Server.MetricsListen); err != nil {
-			return p, err
-		}
-	}
-	return p, nil
+	p.admin, err = listenAdmin(c.Storage.State)
+	return p, err
 }
 
 // dedup is how the store shares bytes.
@@ -157,7 +171,7 @@ func dedup(word string) store.Dedup {
 // close closes what is open, the ledger last: what the store still says goes into it.
 func (p *parts) close() error {
 	var errs []error
-	for _, l := range []net.Listener{p.listener, p.metrics} {
+	for _, l := range []net.Listener{p.listener, p.metrics, p.admin} {
 		if l == nil {
 			continue
 		}
@@ -192,6 +206,7 @@ func (p *parts) settings(c *config) (server.Settings, error) {
 		Retention:    time.Duration(c.Limits.Retention),
 		Trust:        realip.New(prefixes(c.Server.TrustedProxies)),
 		QuotaPerUser: int64(c.Limits.QuotaPerUser), QuotaTotal: int64(c.Limits.QuotaTotal),
+		RatePerIdentity: server.Rate(c.Limits.RatePerIdentity), RatePerAddress: server.Rate(c.Limits.RatePerAddress),
 		Incomplete: resume.Limits{Bytes: int64(c.Limits.IncompleteBytes), PerSource: c.Limits.IncompletePerSource},
 	}, nil
 }

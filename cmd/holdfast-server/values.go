@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"holdfast/relay/server"
 	"holdfast/relay/token"
 )
 
@@ -93,6 +94,29 @@ func (z size) String() string {
 		}
 	}
 	return strconv.FormatInt(int64(z), 10)
+}
+
+// pace is a number of uploads in a time: "30/m", "500/h". Empty is no limit.
+type pace server.Rate
+
+// UnmarshalText reads a pace.
+func (p *pace) UnmarshalText(b []byte) error {
+	s := strings.TrimSpace(string(b))
+	if s == "" {
+		*p = pace{}
+		return nil
+	}
+	number, unit, ok := strings.Cut(s, "/")
+	n, err := strconv.ParseUint(strings.TrimSpace(number), 10, 31)
+	every, known := map[string]time.Duration{
+		"s": time.Second, "m": time.Minute, "min": time.Minute, "h": time.Hour, "d": 24 * time.Hour,
+		"second": time.Second, "minute": time.Minute, "hour": time.Hour, "day": 24 * time.Hour,
+	}[strings.ToLower(strings.TrimSpace(unit))]
+	if !ok || err != nil || n == 0 || !known {
+		return fmt.Errorf("%q is not a number of uploads in a time; write it like \"30/m\", \"500/h\" or \"2000/d\"", s)
+	}
+	*p = pace{Uploads: int(n), Every: every}
+	return nil
 }
 
 // scheme is a token scheme.

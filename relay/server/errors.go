@@ -34,6 +34,7 @@ var (
 	ErrNoToken     = &Refusal{Code: "token-missing", Status: http.StatusForbidden, Sentence: "This upload has no token. Send the file again."}
 	ErrBadToken    = &Refusal{Code: "token-invalid", Status: http.StatusForbidden, Sentence: "The upload token does not belong to this file."}
 	ErrLate        = &Refusal{Code: "token-late", Status: http.StatusForbidden, Sentence: "The upload token is too old. Send the file again."}
+	ErrBlocked     = &Refusal{Code: "blocked", Status: http.StatusForbidden, Sentence: "This file is not allowed on this server."}
 	ErrNotFound    = &Refusal{Code: "not-found", Status: http.StatusNotFound, Sentence: "There is no such file."}
 	ErrMethod      = &Refusal{Code: "method-not-allowed", Status: http.StatusMethodNotAllowed, Sentence: "This method is not allowed here. Files are sent with PUT."}
 	ErrStalled     = &Refusal{Code: "stalled", Status: http.StatusRequestTimeout, Sentence: "The upload stopped moving. Send the file again."}
@@ -49,6 +50,7 @@ var (
 	ErrTusVersion  = &Refusal{Code: "tus-version", Status: http.StatusPreconditionFailed, Sentence: "This server speaks version 1.0.0 of tus."}
 	ErrMediaType   = &Refusal{Code: "media-type", Status: http.StatusUnsupportedMediaType, Sentence: "The content type is not the one for parts of a file."}
 	ErrChecksum    = &Refusal{Code: "checksum-mismatch", Status: 460, Sentence: "This part was damaged on its way. Send it again."}
+	ErrBusy        = &Refusal{Code: "busy", Status: http.StatusTooManyRequests, Sentence: "Too many uploads in a short time. Try again in a moment.", Retry: time.Minute}
 	ErrUnavailable = &Refusal{Code: "unavailable", Status: http.StatusServiceUnavailable, Sentence: "The upload server has a problem. Try again later.", Retry: 30 * time.Second}
 	ErrFull        = &Refusal{Code: "storage-full", Status: http.StatusInsufficientStorage, Sentence: "The upload server has no space left. Try again later.", Retry: 5 * time.Minute}
 )
@@ -56,9 +58,9 @@ var (
 // Refusals lists the table, ordered by code.
 func Refusals() []Refusal {
 	all := []*Refusal{
-		ErrBadPath, ErrBadRequest, ErrDigest, ErrNoToken, ErrBadToken, ErrLate, ErrNotFound, ErrMethod, ErrStalled,
+		ErrBadPath, ErrBadRequest, ErrDigest, ErrNoToken, ErrBadToken, ErrLate, ErrBlocked, ErrNotFound, ErrMethod, ErrStalled,
 		ErrSlotUsed, ErrTokenUsed, ErrNoUpload, ErrOtherUpload, ErrOffset, ErrNoLength, ErrSize, ErrQuota, ErrTooLarge, ErrTusVersion, ErrMediaType, ErrChecksum,
-		ErrUnavailable, ErrFull,
+		ErrBusy, ErrUnavailable, ErrFull,
 	}
 	out := make([]Refusal, len(all))
 	for i, r := range all {
@@ -125,8 +127,12 @@ func refuse(w http.ResponseWriter, r *http.Request, err error) *Refusal {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("Holdfast-Error", ref.Code)
-	if ref.Retry > 0 {
-		h.Set("Retry-After", strconv.Itoa(int(ref.Retry/time.Second)))
+	retry := ref.Retry
+	if b := (busy{}); errors.As(err, &b) {
+		retry = b.wait + time.Second - 1 // rounded up
+	}
+	if retry > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(retry/time.Second)))
 	}
 	if c := connOf(r); c != nil {
 		c.say(ref.Status, ref.Sentence)

@@ -17,6 +17,7 @@ type metrics struct {
 	sessions   *prometheus.CounterVec // event: new, restored
 	changes    prometheus.Counter
 	removed    prometheus.Counter
+	limited    *prometheus.CounterVec // by: identity, address
 	running    prometheus.Gauge
 	latency    *prometheus.HistogramVec // method
 }
@@ -37,7 +38,8 @@ func newMetrics(reg *prometheus.Registry) *metrics {
 		beyond:     vec("beyond_grace_total", "Late tokens refused, by client kind.", "client"),
 		sessions:   vec("sessions_total", "Sessions begun and restored.", "event"),
 		changes:    counter("address_changes_total", "Uploads of a known identity from another address than its last fresh one."),
-		removed:    counter("files_removed_total", "Files removed because their time was over."),
+		removed:    counter("files_removed_total", "Files removed because their time was over or an admin took them down."),
+		limited:    vec("rate_limited_total", "Uploads refused with 429, by the rate that was used up.", "by"),
 		running: prometheus.NewGauge(prometheus.GaugeOpts{
 			Namespace: "holdfast", Name: "uploads_running", Help: "Uploads being received.",
 		}),
@@ -48,7 +50,7 @@ func newMetrics(reg *prometheus.Registry) *metrics {
 	}
 	if reg != nil {
 		reg.MustRegister(m.uploads, m.uploaded, m.downloaded, m.refusals, m.grace, m.beyond, m.sessions, m.changes,
-			m.removed, m.running, m.latency)
+			m.removed, m.limited, m.running, m.latency)
 	}
 	return m
 }

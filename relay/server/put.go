@@ -111,6 +111,9 @@ func (s *Server) judge(w http.ResponseWriter, r *http.Request) (*upload, error) 
 	if u.meta.Digest, err = declaredDigest(r.Header, reprDigest, contentDigest); err != nil {
 		return nil, u.explain(err)
 	}
+	if err := s.allowed(u.meta.Digest); err != nil {
+		return nil, u.explain(err)
+	}
 	return u, nil
 }
 
@@ -160,6 +163,9 @@ func (s *Server) allow(w http.ResponseWriter, r *http.Request, set *active, u *u
 	}
 	if set.MaxUpload > 0 && u.size > set.MaxUpload {
 		return u.explain(ErrTooLarge)
+	}
+	if err := s.limited(u); err != nil {
+		return u.explain(err)
 	}
 	if u.claims.Scheme == token.Bearer { // its MAC binds only the last segment of the path
 		if err := s.ledger.BurnToken(r.Context(), sha256.Sum256(u.claims.MAC[:]), u.path, set.burnUntil(u.claims)); err != nil {
@@ -235,7 +241,7 @@ func (s *Server) fill(w http.ResponseWriter, r *http.Request, u *upload) (again 
 			s.log.Warn("temporary file not removed", "path", u.path, "error", derr)
 		}
 	}()
-	if err := receive(up, in, u); err != nil {
+	if err := s.receive(up, in, u); err != nil {
 		return false, err
 	}
 	// Asked again: another request may have filled the slot while the body came, and its file may be gone already.
@@ -254,11 +260,11 @@ func (s *Server) fill(w http.ResponseWriter, r *http.Request, u *upload) (again 
 	return true, s.lost(up, u.path)
 }
 
-// receive copies the body into the upload and checks what the client said of it.
-func receive(up store.Upload, in *body, u *upload) error {
+// receive copies the body into the upload and checks what the client said of it, and what an admin did.
+func (s *Server) receive(up store.Upload, in *body, u *upload) error {
 	var sum hash.Hash
 	var src io.Reader = in
-	if u.meta.Digest != nil {
+	if u.meta.Digest != nil || s.ledger.Blocking() {
 		sum = sha256.New()
 		src = io.TeeReader(in, sum)
 	}
@@ -270,10 +276,16 @@ func receive(up store.Upload, in *body, u *upload) error {
 		return fmt.Errorf("write the file: %w", err)
 	case n != u.size:
 		return fmt.Errorf("%w: %d of %d bytes came", ErrBadRequest, n, u.size)
-	case sum != nil && !bytes.Equal(sum.Sum(nil), u.meta.Digest):
+	case sum == nil && s.ledger.Blocking(): // the first block of all came meanwhile
+		return fmt.Errorf("%w: the bytes were not compared with what is blocked", ErrUnavailable)
+	case sum == nil:
+		return nil
+	}
+	got := sum.Sum(nil)
+	if u.meta.Digest != nil && !bytes.Equal(got, u.meta.Digest) {
 		return ErrDigest
 	}
-	return nil
+	return s.allowed(got)
 }
 
 // lost is the end of an upload that another one to the same slot overtook: the same bytes are as good as first.

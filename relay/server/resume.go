@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"slices"
 	"time"
 
 	"holdfast/detect/client"
@@ -143,11 +144,11 @@ func (p *pending) append(check *resume.Check, publish bool) error {
 // finish publishes a resource of which every byte came, exactly as a plain PUT would be. digests are SHA-256 sums that the
 // bytes must have; nil ones do not count. again: the file was there, with the same bytes.
 //
-// The caller answers with 201 and calls stored. On ErrDigest and ErrSlotUsed the resource is gone; on any other error it
+// The caller answers with 201 and calls stored. On ErrDigest, ErrBlocked and ErrSlotUsed the resource is gone; on any other error it
 // stays, and finish may be tried again.
 func (s *Server) finish(w http.ResponseWriter, r *http.Request, p *pending, digests ...[]byte) (again bool, err error) {
-	if err := p.confirm(digests); err != nil {
-		if errors.Is(err, ErrDigest) {
+	if err := s.confirm(p, digests); err != nil {
+		if errors.Is(err, ErrDigest) || errors.Is(err, ErrBlocked) {
 			return false, errors.Join(err, p.Drop())
 		}
 		return false, err
@@ -176,26 +177,24 @@ func (s *Server) finish(w http.ResponseWriter, r *http.Request, p *pending, dige
 	return there, nil
 }
 
-// confirm compares the bytes of the resource with what the client said of them.
-func (p *pending) confirm(digests [][]byte) error {
-	var sum []byte
-	for _, want := range append(digests, p.meta.Digest) {
-		if want == nil {
-			continue
-		}
-		if sum == nil {
-			h := sha256.New()
-			if err := p.Sum(h); err != nil {
-				return fmt.Errorf("%w: %w", ErrUnavailable, err)
-			}
-			sum = h.Sum(nil)
-		}
+// confirm compares the bytes of the resource with what the client said of them, and with what an admin has blocked.
+func (s *Server) confirm(p *pending, digests [][]byte) error {
+	digests = slices.DeleteFunc(append(digests, p.meta.Digest), func(d []byte) bool { return d == nil })
+	if len(digests) == 0 && !s.ledger.Blocking() {
+		return nil
+	}
+	h := sha256.New()
+	if err := p.Sum(h); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	sum := h.Sum(nil)
+	for _, want := range digests {
 		if !bytes.Equal(sum, want) {
 			return ErrDigest
 		}
 		p.meta.Digest = sum
 	}
-	return nil
+	return s.allowed(sum)
 }
 
 // settle ends a resource whose path is taken: the same bytes are as good as first.

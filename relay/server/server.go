@@ -65,6 +65,12 @@ type Ledger interface {
 	Release(ctx context.Context, path string) error
 	Used(ctx context.Context, owner string) (int64, error)
 	Charged(ctx context.Context, after string, limit int) ([]string, error)
+	Owned(ctx context.Context, owner string, fn func(path string) error) error
+	Block(ctx context.Context, digest [32]byte) error
+	Unblock(ctx context.Context, digest [32]byte) (bool, error)
+	Blocked(digest [32]byte) bool
+	Blocking() bool
+	Blocks(ctx context.Context) ([]ledger.Block, error)
 	Sync() error
 	Unclean() (since time.Time, unclean bool)
 	Recovered()
@@ -99,6 +105,9 @@ type Settings struct {
 	QuotaTotal   int64 // bytes of all files; 0: no limit
 
 	Incomplete resume.Limits // of resumable uploads
+
+	RatePerIdentity Rate // uploads that begin, for each identity; those without one do not count
+	RatePerAddress  Rate // the same for each address
 }
 
 // active is Settings ready for use; never changed once stored.
@@ -119,6 +128,8 @@ type Server struct {
 	now           func() time.Time
 	metrics       *metrics
 	quotas        *quotas
+	identities    buckets // rates
+	addresses     buckets
 	registry      *prometheus.Registry
 	api           map[string]door // by path below the api; filled by New
 	slots         door            // what can be done with a path below the prefix; filled by New
@@ -180,6 +191,8 @@ func (s *Server) Update(set Settings) error {
 	}
 	s.set.Store(&active{Settings: set, verifier: v})
 	s.quotas.settings(set)
+	s.identities.set(set.RatePerIdentity)
+	s.addresses.set(set.RatePerAddress)
 	return nil
 }
 

@@ -16,6 +16,12 @@ const (
 	sweepBatch = 500
 )
 
+// Why files are removed, for the log.
+const (
+	reasonRetention = "retention"
+	reasonAdmin     = "admin"
+)
+
 // Run removes files whose time is over until ctx ends.
 func (s *Server) Run(ctx context.Context) error {
 	var slow sync.WaitGroup
@@ -60,7 +66,7 @@ func (s *Server) Sweep(ctx context.Context) {
 			return
 		}
 		for _, p := range paths {
-			if err := s.remove(ctx, p); err != nil {
+			if err := s.remove(ctx, p, reasonRetention); err != nil {
 				s.log.Error("expired file not removed", "path", p, "error", err)
 				return // the disk has a problem; the file stays due
 			}
@@ -105,12 +111,12 @@ func (s *Server) walk(ctx context.Context, keep time.Duration) error {
 		if old = append(old, path); len(old) < sweepBatch {
 			return nil
 		}
-		err := s.retire(ctx, old)
+		err := s.retire(ctx, old, reasonRetention)
 		old = old[:0]
 		return err
 	})
 	if err == nil {
-		err = s.retire(ctx, old)
+		err = s.retire(ctx, old, reasonRetention)
 	}
 	if err == nil {
 		s.quotas.end(files)
@@ -118,8 +124,8 @@ func (s *Server) walk(ctx context.Context, keep time.Duration) error {
 	return err
 }
 
-// retire removes files for their age. That their slots are used must be on disk before: afterwards nothing else tells.
-func (s *Server) retire(ctx context.Context, paths []string) error {
+// retire removes files for good. That their slots are used must be on disk before: afterwards nothing else tells.
+func (s *Server) retire(ctx context.Context, paths []string, reason string) error {
 	if len(paths) == 0 {
 		return nil
 	}
@@ -130,7 +136,7 @@ func (s *Server) retire(ctx context.Context, paths []string) error {
 		return fmt.Errorf("%w: burn the slots of old files: %w", ErrUnavailable, err)
 	}
 	for _, path := range paths {
-		if err := s.remove(ctx, path); err != nil {
+		if err := s.remove(ctx, path, reason); err != nil {
 			return err
 		}
 		s.ledger.Expired(path)
@@ -151,7 +157,7 @@ func pause(ctx context.Context) error {
 }
 
 // remove removes one file, and what it counts for a quota; that it is gone already is fine.
-func (s *Server) remove(ctx context.Context, path string) error {
+func (s *Server) remove(ctx context.Context, path, reason string) error {
 	size := int64(0)
 	if f, err := s.store.Open(path); err == nil {
 		if info, err := f.Stat(); err == nil {
@@ -169,7 +175,7 @@ func (s *Server) remove(ctx context.Context, path string) error {
 	}
 	s.quotas.removed(size)
 	s.metrics.removed.Inc()
-	s.log.Info("file removed", "path", path, "reason", "retention")
+	s.log.Info("file removed", "path", path, "reason", reason)
 	return nil
 }
 

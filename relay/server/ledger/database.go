@@ -40,6 +40,7 @@ var migrations = [...]string{
 	`CREATE TABLE charges (path TEXT PRIMARY KEY, owner TEXT NOT NULL, size INTEGER NOT NULL) WITHOUT ROWID;
 	 CREATE TABLE used (owner TEXT PRIMARY KEY, bytes INTEGER NOT NULL) WITHOUT ROWID;
 	 CREATE TABLE contents (digest BLOB PRIMARY KEY, path TEXT NOT NULL) WITHOUT ROWID;`,
+	`CREATE TABLE blocked (digest BLOB PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID;`,
 }
 
 // Marks: clean is 1 after a clean stop; known is the moment before which nothing can be missing; batch is the number of the last
@@ -159,6 +160,9 @@ func (l *Ledger) connect(ctx context.Context, name string) error {
 		return err
 	}
 	if err := l.prune(ctx); err != nil {
+		return err
+	}
+	if err := l.readBlocks(ctx); err != nil {
 		return err
 	}
 	return l.rebuildFilter(ctx)

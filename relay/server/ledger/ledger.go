@@ -74,6 +74,7 @@ type Ledger struct {
 	used      *filter      // of every burnt slot and token
 	growing   *filter      // takes the place of used when it is complete; nil: none
 	sessions  map[string]Session
+	blocked   map[[32]byte]bool
 	recovered bool      // the disk may say that everything up to the last batch is known
 	lost      bool      // something was dropped: the disk may not say that any more
 	failing   time.Time // since when batches cannot be written; zero: they can
