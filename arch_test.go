@@ -50,6 +50,8 @@ var arrows = map[string]string{
 	"relay":            "relay/token relay/credential",
 	"relay/authority":  "",
 	"relay/credential": "relay/token",
+	"relay/dpop":       "relay/jose",
+	"relay/jose":       "",
 	"relay/token":      "",
 
 	"relay/server":                 "relay/token relay/server/admit relay/server/store relay/server/ledger relay/server/realip relay/server/resume detect/client",
@@ -64,6 +66,7 @@ var arrows = map[string]string{
 // banned lists what a package must never reach, directly or through others.
 var banned = []struct{ pkg, dep, why string }{
 	{"relay/token", "net/http", "a signature is a function of bytes, not of a request"},
+	{"relay/dpop", "net/http", "a proof is a function of bytes, not of a request"},
 	{"relay/server/admit", "net/http", "the decision is a function of values"},
 	{"relay/server", "github.com/godbus/dbus/v5", "servers have no session bus"},
 	{"relay/server", "github.com/zalando/go-keyring", "servers have no keyring"},
