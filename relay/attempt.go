@@ -51,6 +51,7 @@ func (d *delivery) attempt(parent context.Context, l leg, digest string, expect 
 		a.sent = t.sent.Load()
 		a.begun, a.whole, a.asked = a.sent > 0, l.kind != ask && a.sent == l.size(), expect
 		a.secure, a.fresh = t.secure.Load(), t.fresh.Load()
+		a.plain, a.host = d.url.Scheme == "http", d.url.Hostname()
 	}()
 	resp, err := d.r.up.roundTrip(req)
 	if err != nil {
@@ -144,7 +145,7 @@ func tcpOf(c net.Conn) *net.TCPConn {
 // its total time.
 func (t *trial) guard(ctx context.Context) {
 	stall := t.d.r.c.Stall
-	tick := time.NewTicker(max(min(200*time.Millisecond, stall/4, t.d.r.c.GiveUp/4), time.Millisecond))
+	tick := time.NewTicker(max(min(200*time.Millisecond, stall/4, t.d.r.giveUp()/4), time.Millisecond))
 	defer tick.Stop()
 	var meeting sync.WaitGroup
 	defer meeting.Wait()

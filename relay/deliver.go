@@ -64,9 +64,13 @@ func (d *delivery) run(ctx context.Context) outcome {
 			d.spool.await(ctx, l.to)
 			d.extend()
 		}
+		if d.res.inherited && l.kind == part && l.to == d.size && !d.vouch(ctx, sums) {
+			continue
+		}
 		high := d.furthest()
 		a := d.attempt(ctx, l, sums.get(l.to == d.size), puts > 0 && !d.noExpect)
 		if ctx.Err() != nil {
+			d.res.most = max(d.res.most, l.from+a.sent)
 			return ended(context.Cause(ctx))
 		}
 		d.note(l, a, changed)
@@ -80,6 +84,9 @@ func (d *delivery) run(ctx context.Context) outcome {
 		d.r.known.learn(d.url.Host, a.header, d.res.piece)
 		if !known {
 			v = judge(a, d.past, time.Now())
+		}
+		if isCertificate(v.reason) && d.spool.repeatable() && d.behindPortal(ctx) {
+			v = portalVerdict(d.past)
 		}
 		if v.sentence == "" && a.err == nil {
 			v.sentence = refusal(a.status)
@@ -112,12 +119,17 @@ func (d *delivery) run(ctx context.Context) outcome {
 			}
 			return outcome{status: v.status, sentence: v.sentence, reason: v.reason, detail: describe(a, v)}
 		case compare:
+			d.spool.await(ctx, d.size)
 			same, err := d.sameAsStored(ctx)
 			switch {
 			case ctx.Err() != nil:
 				return ended(context.Cause(ctx))
 			case err != nil: // the question got lost, too
 				v = verdict{step: repeat, status: http.StatusGatewayTimeout, reason: ReasonNetwork, sentence: sentence(err)}
+			case same && v.reason == ReasonPortal:
+				return outcome{ok: true, status: http.StatusCreated}
+			case v.reason == ReasonPortal:
+				v = portalVerdict(d.past)
 			case same:
 				d.r.c.Log.Info("server has the file from an attempt whose answer was lost", "upload", d.u.snap.ID)
 				return outcome{ok: true, status: http.StatusCreated}
@@ -126,7 +138,7 @@ func (d *delivery) run(ctx context.Context) outcome {
 			}
 		case again, await:
 			d.noExpect = d.noExpect || v.noExpect
-			if v.reason == ReasonCertificate {
+			if isCertificate(v.reason) {
 				d.past.certWaits++
 			}
 		}
@@ -144,6 +156,21 @@ func (d *delivery) run(ctx context.Context) outcome {
 	}
 }
 
+// vouch waits for the SHA-256 of the whole file, which has to go with the last request of an upload that somebody else began.
+// Without it the upload begins afresh: false.
+func (d *delivery) vouch(ctx context.Context, sums *summing) bool {
+	sums.begin(ctx)
+	d.spool.await(ctx, d.size)
+	sums.wait()
+	d.extend()
+	if ctx.Err() == nil && sums.get(true) == "" {
+		d.res.restart()
+		d.res.inherited = false
+		return false
+	}
+	return true
+}
+
 // note remembers what an attempt says about the ones to come.
 func (d *delivery) note(l leg, a answer, changed <-chan struct{}) {
 	if d.gained() {
@@ -151,6 +178,7 @@ func (d *delivery) note(l leg, a answer, changed <-chan struct{}) {
 	}
 	if a.secure {
 		d.past.trusted = true
+		d.r.checkClock(d.target, a.header)
 	}
 	d.past.reached = a.fresh
 	d.past.repeatable = d.spool.repeatable()
@@ -182,6 +210,9 @@ func (d *delivery) wait(ctx context.Context, v verdict, changed <-chan struct{})
 		return nil // asking for the offset is cheap, and something got through before the cut
 	}
 	pause := max(backOff(d.failures, d.r.c.BackOff, d.r.c.MaxBackOff), v.after)
+	if v.reason == ReasonPortal { // nothing tells of a sign-in where there is no NetworkManager
+		pause = d.r.c.MaxBackOff
+	}
 	d.failures++
 	reason := v.reason
 	if !online {
@@ -195,7 +226,7 @@ func (d *delivery) wait(ctx context.Context, v verdict, changed <-chan struct{})
 		}
 	}()
 	var timeUp <-chan time.Time
-	if online && v.step != await {
+	if online && (v.step != await || v.reason == ReasonPortal) {
 		t := time.NewTimer(pause)
 		defer t.Stop()
 		timeUp = t.C
@@ -230,7 +261,7 @@ const offlineFactor = 24
 func (d *delivery) extend() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.deadline = time.Now().Add(d.r.c.GiveUp)
+	d.deadline = time.Now().Add(d.r.giveUp())
 	d.extended = 0
 }
 
@@ -238,7 +269,7 @@ func (d *delivery) extend() {
 func (d *delivery) forgive(t time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	t = min(t, offlineFactor*d.r.c.GiveUp-d.extended)
+	t = min(t, offlineFactor*d.r.giveUp()-d.extended)
 	d.extended += t
 	d.deadline = d.deadline.Add(t)
 }
@@ -248,7 +279,7 @@ func (d *delivery) remaining(online bool) time.Duration {
 	defer d.mu.Unlock()
 	left := time.Until(d.deadline)
 	if !online {
-		left += offlineFactor*d.r.c.GiveUp - d.extended
+		left += offlineFactor*d.r.giveUp() - d.extended
 	}
 	return max(left, 0)
 }
@@ -266,7 +297,7 @@ func (d *delivery) progress(sent int64) {
 	further := sent > d.best
 	if further {
 		d.best = sent
-		d.deadline = time.Now().Add(d.r.c.GiveUp)
+		d.deadline = time.Now().Add(d.r.giveUp())
 		d.extended = 0
 		d.further = true
 	}
@@ -310,7 +341,7 @@ func (d *delivery) gaveUp(v verdict) outcome {
 		status = http.StatusServiceUnavailable
 	}
 	return outcome{status: status, reason: ReasonGaveUp, detail: v.sentence,
-		sentence: "Holdfast gave up after " + spoken(d.r.c.GiveUp) + " without progress: " + v.sentence}
+		sentence: "Holdfast gave up after " + spoken(d.r.giveUp()) + " without progress: " + v.sentence}
 }
 
 func spoken(t time.Duration) string {

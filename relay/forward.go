@@ -60,8 +60,8 @@ func target(u *url.URL) *url.URL {
 
 func (f *front) unreachable(req *http.Request, err error) bool {
 	f.r.c.Log.Debug("request failed", "host", req.URL.Host, "method", req.Method, "error", err)
-	if text, ok := certificateProblem(err); ok {
-		return f.refuse(req, http.StatusBadGateway, text)
+	if flaw, ok := certificateProblem(err); ok {
+		return f.refuse(req, http.StatusBadGateway, flaw.sentence)
 	}
 	var ne net.Error
 	if errors.As(err, &ne) && ne.Timeout() {

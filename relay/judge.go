@@ -1,8 +1,6 @@
 package relay
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -32,12 +30,14 @@ type answer struct {
 	sentence string // what the server says in plain text
 	err      error
 
-	sent   int64 // of the request's body, handed over
-	whole  bool  // all of it was
-	begun  bool  // some of it was
-	secure bool  // the server proved who it is (or plain http connected)
-	asked  bool  // with Expect: 100-continue
-	fresh  bool  // over a connection made for it
+	sent   int64  // of the request's body, handed over
+	whole  bool   // all of it was
+	begun  bool   // some of it was
+	secure bool   // the server proved who it is (or plain http connected)
+	plain  bool   // over plain http
+	host   string // that was asked
+	asked  bool   // with Expect: 100-continue
+	fresh  bool   // over a connection made for it
 }
 
 // past is what happened to the upload before this answer.
@@ -64,7 +64,7 @@ const (
 	resign               // with a fresh token, else fail
 	compare              // is the stored file ours?
 	redirect             // to header Location
-	await                // the next change of the network
+	await                // the next change of the network, or a while
 	onward               // with the next request of the same attempt
 )
 
@@ -90,12 +90,19 @@ func judge(a answer, p past, now time.Time) verdict {
 		return judgeError(a.err, p)
 	}
 	said := a.sentence
+	portal, maybe := portalAnswer(a)
+	if portal {
+		return portalVerdict(p)
+	}
 	switch a.status {
 	case http.StatusOK, http.StatusCreated, http.StatusAccepted, http.StatusNoContent:
 		if !a.whole {
 			// Nobody can have stored what was not yet sent: a captive portal, or a server that read nothing.
 			return cannotRepeat(p, verdict{step: repeat, status: http.StatusBadGateway, reason: ReasonBusy,
 				sentence: "The server answered before it had the file"})
+		}
+		if maybe && p.repeatable {
+			return verdict{step: compare, reason: ReasonPortal}
 		}
 		return verdict{step: succeed, status: http.StatusCreated}
 	case http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
@@ -152,8 +159,8 @@ func judgeError(err error, p past) verdict {
 	case errors.Is(err, errRefreshed):
 		return cannotRepeat(p, verdict{step: again, status: http.StatusBadGateway, reason: ReasonNetwork, sentence: "The network changed"})
 	}
-	if text, ok := certificateProblem(err); ok {
-		v := verdict{step: fail, status: http.StatusBadGateway, reason: ReasonCertificate, sentence: text}
+	if f, ok := certificateProblem(err); ok {
+		v := verdict{step: fail, status: http.StatusBadGateway, reason: f.reason, sentence: f.sentence}
 		// A captive portal shows its own certificate until somebody logs in; the next network may be a better one.
 		if p.certWaits < maxCertWaits && p.repeatable {
 			if p.changed {
@@ -234,30 +241,6 @@ func redirectTarget(from *url.URL, location string) (to *url.URL, refused string
 	}
 	to.Fragment = ""
 	return to, ""
-}
-
-// certificateProblem names what is wrong with a server's certificate in words.
-func certificateProblem(err error) (string, bool) {
-	var (
-		name    x509.HostnameError
-		unknown x509.UnknownAuthorityError
-		invalid x509.CertificateInvalidError
-		verify  *tls.CertificateVerificationError
-	)
-	switch {
-	case errors.As(err, &name):
-		return "The server's certificate is for another name", true
-	case errors.As(err, &unknown):
-		return "The server's certificate comes from an unknown authority", true
-	case errors.As(err, &invalid):
-		if invalid.Reason == x509.Expired {
-			return "The server's certificate has expired or is not valid yet (is the clock right?)", true
-		}
-		return "The server's certificate is not valid", true
-	case errors.As(err, &verify):
-		return "The server's certificate is not valid", true
-	}
-	return "", false
 }
 
 // sentence says in a few words what a network error means to a person.

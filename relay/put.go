@@ -32,12 +32,21 @@ func (f *front) put(ctx context.Context, req *http.Request) bool {
 			return false
 		}
 	}
+	slot := slotID(req)
+	if k, ok := f.r.kept.take(slot, time.Now()); ok {
+		d.res.inherit(k)
+		f.r.c.Log.Info("upload goes on where an earlier one ended", "upload", u.snap.ID, "host", u.snap.Host)
+	}
 	w := f.watch(ctx, cancel, func() error { return sp.fill(ctx, bodyOf(ctx, f, req)) })
 	done := make(chan outcome, 1)
 	go func() { done <- d.run(ctx) }()
 	o := f.hold(req, sp, w, cancel, done)
 	cancel(nil) // whoever still waits to hand over bytes of the body waits in vain
 	w.stop()
+	switch o.reason {
+	case ReasonClientGone, ReasonGaveUp:
+		f.r.kept.keep(slot, d.res, time.Now())
+	}
 	if sp.complete() {
 		req.Body = http.NoBody
 	} else {

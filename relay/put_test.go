@@ -593,37 +593,6 @@ func TestEarlyRefusalReachesAClientThatStillSends(t *testing.T) {
 	}
 }
 
-func TestCertificatesAreCheckedStrictly(t *testing.T) {
-	for _, tc := range []struct {
-		name   string
-		config func(w *world) *tls.Config
-		want   string
-	}{
-		{"another name", func(w *world) *tls.Config { return w.serverTLS("other.test") }, "The server's certificate is for another name"},
-		{"an unknown authority", func(w *world) *tls.Config {
-			cert, err := w.ca.Leaf(listed) // the relay's own CA counts for nothing upstream
-			if err != nil {
-				t.Fatal(err)
-			}
-			return &tls.Config{Certificates: []tls.Certificate{*cert}}
-		}, "The server's certificate comes from an unknown authority"},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			w := newWorld(t, nil)
-			s := w.serve(listed, &keep{})
-			s.TLS.Certificates = tc.config(w).Certificates
-			start := time.Now()
-			got := w.put("/u/s/f", sample(1000))
-			if got.status != 502 || got.reason != tc.want {
-				t.Error(got)
-			}
-			if u := w.last(); u.Reason != ReasonCertificate || u.Repeats > 0 || time.Since(start) > 10*time.Second {
-				t.Errorf("told %+v", u)
-			}
-		})
-	}
-}
-
 func TestStoppingAnswersClientsAndEnds(t *testing.T) {
 	w := newWorld(t, nil)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -138,7 +138,7 @@ func TestCaptivePortalInTheMiddleIsOutlived(t *testing.T) {
 	w.await("sending", func(u Upload) bool { return u.State == Sending })
 	w.point(listed+":443", portal)
 	close(cut)
-	w.await("held because of the certificate", func(u Upload) bool { return u.State == Waiting && u.Reason == ReasonCertificate })
+	w.await("held because of the certificate", func(u Upload) bool { return u.State == Waiting && u.Reason == ReasonOtherName })
 	w.point(listed+":443", good)
 	w.r.Refresh()
 	if r := <-done; !r.stored() || sumOf(got) != sumOf(body) {
@@ -163,7 +163,7 @@ func TestWaitingForABetterCertificateHasAnEnd(t *testing.T) {
 		w.awaitLog("msg=waiting", "reason=certificate", i+1)
 		w.r.Refresh()
 	}
-	if got := <-done; got.status != 502 || got.reason != "The server's certificate is for another name" {
+	if got := <-done; got.status != 502 || got.reason != "The server's certificate is for another name (other.test)" {
 		t.Error(got)
 	}
 }
@@ -195,16 +195,19 @@ func TestAddressesOfThisMachine(t *testing.T) {
 	}
 }
 
-func TestExpiredCertificateIsNamed(t *testing.T) {
-	for err, want := range map[error]string{
-		x509.CertificateInvalidError{Reason: x509.Expired}:              "The server's certificate has expired or is not valid yet (is the clock right?)",
-		x509.CertificateInvalidError{Reason: x509.NotAuthorizedToSign}:  "The server's certificate is not valid",
-		x509.HostnameError{Certificate: &x509.Certificate{}, Host: "a"}: "The server's certificate is for another name",
-		x509.UnknownAuthorityError{}:                                    "The server's certificate comes from an unknown authority",
+func TestProblemsOfCertificatesAreNamed(t *testing.T) {
+	for _, tc := range []struct {
+		err  error
+		want flaw
+	}{
+		{x509.CertificateInvalidError{Reason: x509.Expired}, flaw{ReasonExpired, "The server's certificate has expired"}},
+		{x509.CertificateInvalidError{Reason: x509.NotAuthorizedToSign}, flaw{ReasonCertificate, "The server's certificate is not valid"}},
+		{x509.HostnameError{Certificate: &x509.Certificate{}, Host: "a"}, flaw{ReasonOtherName, "The server's certificate is for another name"}},
+		{x509.UnknownAuthorityError{}, flaw{ReasonCertificate, "The server's certificate comes from an unknown authority"}},
 	} {
-		wrapped := fmt.Errorf("x: %w", &tls.CertificateVerificationError{Err: err})
-		if got, ok := certificateProblem(wrapped); !ok || got != want {
-			t.Errorf("%v: %q", err, got)
+		wrapped := fmt.Errorf("x: %w", &tls.CertificateVerificationError{Err: tc.err})
+		if got, ok := certificateProblem(wrapped); !ok || got != tc.want {
+			t.Errorf("%v: %q", tc.err, got)
 		}
 	}
 }

@@ -68,6 +68,7 @@ type Config struct {
 	Interim  time.Duration  // 5 s: between 102s
 	Log      *slog.Logger
 	OnUpload func(Upload) // called on every change of state and at most 4 times a second for progress; must not block
+	OnNotice func(Notice) // called for news about a server; must not block; nil: nobody is told
 
 	BackOff    time.Duration // 1 s: before the first repeat, then doubling
 	MaxBackOff time.Duration // 30 s
@@ -107,10 +108,14 @@ const (
 
 // Reasons of a State.
 const (
-	ReasonOffline     = "offline"        // waiting: the network watcher says so
-	ReasonNetwork     = "network"        // waiting: the connection failed
-	ReasonBusy        = "busy"           // waiting: the server asks for another try
-	ReasonCertificate = "certificate"    // the server's certificate is not good
+	ReasonOffline     = "offline"     // waiting: the network watcher says so
+	ReasonNetwork     = "network"     // waiting: the connection failed
+	ReasonBusy        = "busy"        // waiting: the server asks for another try
+	ReasonPortal      = "portal"      // waiting: a network wants the person to sign in
+	ReasonCertificate = "certificate" // the server's certificate is not good; the next three say why
+	ReasonExpired     = "certificate-expired"
+	ReasonSelfSigned  = "certificate-self-signed"
+	ReasonOtherName   = "certificate-other-name"
 	ReasonRefused     = "refused"        // failed: the server said no
 	ReasonGaveUp      = "gave-up"        // failed: no progress for Config.GiveUp
 	ReasonNoCopy      = "not-repeatable" // too large for a copy: goes on, but a cut ends it
@@ -121,13 +126,16 @@ const (
 
 // Relay is a running relay. Make one with New, run it with Serve.
 type Relay struct {
-	c     Config
-	hosts atomic.Pointer[hostList]
-	self  atomic.Pointer[netip.AddrPort] // where it listens
-	up    *upstream
-	free  func(dir string) int64 // space left for spools
-	probe time.Duration          // how long an attempt may stand still right after a Refresh
-	known acquaintances
+	c           Config
+	hosts       atomic.Pointer[hostList]
+	self        atomic.Pointer[netip.AddrPort] // where it listens
+	up          *upstream
+	free        func(dir string) int64 // space left for spools
+	probe       time.Duration          // how long an attempt may stand still right after a Refresh
+	known       acquaintances
+	kept        kept
+	clocks      clocks
+	giveUpAfter atomic.Int64 // a time.Duration
 
 	mu        sync.Mutex // guards the following
 	online    bool
@@ -168,9 +176,15 @@ func New(c Config) (*Relay, error) {
 	if err := r.SetHosts(c.Hosts); err != nil {
 		return nil, err
 	}
+	r.SetGiveUp(c.GiveUp)
 	r.up = newUpstream(c, r.isSelf)
 	return r, nil
 }
+
+// SetGiveUp changes how long an upload without progress is held, from the next progress of each on.
+func (r *Relay) SetGiveUp(t time.Duration) { r.giveUpAfter.Store(int64(t)) }
+
+func (r *Relay) giveUp() time.Duration { return time.Duration(r.giveUpAfter.Load()) }
 
 // Refresh drops idle upstream connections, resolves names afresh and retries everything that waits, at once.
 // A running attempt goes on if its connection still works, and is repeated if not.

@@ -56,12 +56,13 @@ type resumption struct {
 	from   int64 // of the leg that was cut
 	most   int64 // of the bytes that were ever handed over
 
-	piece  int64 // the bound of a PATCH; 0: none
-	steady int64 // acknowledged since the last cut
-	taken  bool  // another upload has a resource for this slot: only PUT makes a second one
-	full   bool  // the server keeps no more resources
-	odd    int   // answers in a row that do not fit
-	starts int   // resources that were lost
+	piece     int64 // the bound of a PATCH; 0: none
+	steady    int64 // acknowledged since the last cut
+	taken     bool  // another upload has a resource for this slot: only PUT makes a second one
+	full      bool  // the server keeps no more resources
+	odd       int   // answers in a row that do not fit
+	inherited bool  // begun for an earlier request of the same slot, whose bytes nobody here has seen
+	starts    int   // resources that were lost
 }
 
 // newResumption begins an upload of size bytes. piece is the bound that is known for the server; 0: none.
@@ -172,6 +173,9 @@ func (p *resumption) told(a answer, size int64) (verdict, bool) {
 	case a.status/100 == 2 && ok:
 		p.can = resumes
 		if complete {
+			if p.inherited {
+				return verdict{step: compare, status: http.StatusConflict, reason: ReasonRefused}, true
+			}
 			return verdict{step: succeed, status: http.StatusCreated}, true
 		}
 		if offset > p.most { // more than was ever sent cannot be ours
@@ -257,7 +261,7 @@ func (p *resumption) found(offset int64) {
 
 // restart begins with a new resource; after too many of them it gives up resuming.
 func (p *resumption) restart() {
-	p.id, p.offset, p.most, p.unsure = newUploadID(), 0, 0, false
+	p.id, p.offset, p.most, p.unsure, p.inherited = newUploadID(), 0, 0, false, false
 	if p.starts++; p.starts > maxRestarts {
 		p.can = repeats
 	}

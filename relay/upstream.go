@@ -52,8 +52,7 @@ func newUpstream(c Config, isSelf func(netip.AddrPort) bool) *upstream {
 	}
 	u.dial = c.Dial
 	if u.dial == nil {
-		d := &net.Dialer{Timeout: dialLimit, ControlContext: u.control}
-		u.dial = d.DialContext
+		u.dial = newRacer(u.control).DialContext
 	}
 	base := &http.Transport{
 		Proxy:                 func(r *http.Request) (*url.URL, error) { return u.proxyFor(r.URL) },

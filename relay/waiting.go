@@ -43,7 +43,9 @@ func why(reason string) string {
 		return "the server cannot be reached, or the connection was lost"
 	case ReasonBusy:
 		return "the server wants it later"
-	case ReasonCertificate:
+	case ReasonPortal:
+		return "a network wants its sign-in first"
+	case ReasonCertificate, ReasonExpired, ReasonSelfSigned, ReasonOtherName:
 		return "the server's certificate is not good; it may be the sign-in page of a network"
 	}
 	return reason

@@ -38,7 +38,10 @@ type KeyringAnswered struct{ Keyring Keyring }
 // Raised and Cleared are problems that somebody else found.
 type (
 	Raised  struct{ Issue Issue }
-	Cleared struct{ Code Code }
+	Cleared struct {
+		Code Code
+		Args []string // only those about the first of them
+	}
 )
 
 // AutoFixSet turns auto-fix on or off.

@@ -20,7 +20,9 @@ const (
 	NoHosts         Code = "no-hosts"          //
 	ClientNotRouted Code = "client-not-routed" // kind
 	ClientStuck     Code = "client-stuck"      // kind
-	Certificate     Code = "certificate"       // host
+	Certificate     Code = "certificate"       // host, the upload's reason
+	ClockWrong      Code = "clock-wrong"       // host, how far ahead or behind
+	DeviceRevoked   Code = "device-revoked"    // host
 	HistoryFailed   Code = "history-failed"    // why
 )
 
@@ -59,7 +61,7 @@ func without(issues []Issue, code Code, args ...string) []Issue {
 
 func key(i Issue) []string {
 	switch i.Code {
-	case ClientNotRouted, ClientStuck, Certificate, RestartNeeded:
+	case ClientNotRouted, ClientStuck, Certificate, RestartNeeded, ClockWrong, DeviceRevoked:
 		return i.Args[:min(1, len(i.Args))]
 	}
 	return nil

@@ -95,7 +95,7 @@ func reduce(m model, e Event, now time.Time) (model, []Effect) {
 	case Raised:
 		m.issues = raise(m.issues, e.Issue)
 	case Cleared:
-		m.issues = without(m.issues, e.Code)
+		m.issues = without(m.issues, e.Code, e.Args...)
 	case AutoFixSet:
 		m.autoFix = e.On
 	case PauseAsked:
@@ -173,6 +173,9 @@ func (m model) withUpload(u Upload) (model, []Effect) {
 	m.uploads = maps.Clone(m.uploads)
 	if !u.ended() {
 		m.uploads[u.ID] = u
+		if u.Reason == string(Portal) { // seen by the relay; NetworkManager may not know, or not be there
+			m.issues = raise(m.issues, Issue{Code: Portal, Args: []string{m.net.Name}})
+		}
 		return m, nil
 	}
 	delete(m.uploads, u.ID)
@@ -183,9 +186,12 @@ func (m model) withUpload(u Upload) (model, []Effect) {
 		m.through = maps.Clone(m.through)
 		m.through[kind] = passage{at: u.Ended, pid: m.pidOf(kind)}
 		m.issues = without(without(m.issues, Certificate, u.Host), ClientStuck, kind)
+		if !m.net.Portal {
+			m.issues = without(m.issues, Portal)
+		}
 		m = m.withClients(m.clients)
-	case u.Reason == string(Certificate):
-		m.issues = raise(m.issues, Issue{Code: Certificate, Args: []string{u.Host}})
+	case strings.HasPrefix(u.Reason, string(Certificate)):
+		m.issues = raise(m.issues, Issue{Code: Certificate, Args: []string{u.Host, u.Reason}})
 	}
 	return m, []Effect{KeepUpload{u}}
 }

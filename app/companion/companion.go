@@ -95,7 +95,9 @@ func Run(ctx context.Context, p Paths, o Options) error {
 	secrets := &keys{store: credential.New(), stamp: p.secretStamp(), tell: func(k agent.Keyring) { c.agent.Tell(agent.KeyringAnswered{Keyring: k}) }}
 	if c.relay, err = relay.New(relay.Config{
 		Leaves: c.authority, Keys: secrets, Roots: roots, SpoolDir: p.Cache, UID: uid, Log: o.Log,
+		GiveUp:   config.GiveUp,
 		OnUpload: func(u relay.Upload) { c.agent.Tell(agent.UploadChanged{Upload: uploadOf(u, o.Words)}) },
+		OnNotice: func(n relay.Notice) { c.agent.Tell(noticeOf(n, o.Words)) },
 	}); err != nil {
 		return err
 	}

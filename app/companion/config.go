@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pelletier/go-toml/v2"
 
@@ -17,14 +18,23 @@ import (
 
 // Config is config.toml.
 type Config struct {
-	Listen     string   // address and port of the relay; loopback only
-	Hosts      []string // upload servers, "name" or "name:port", canonical
-	UpstreamCA string   // file with more roots for the servers; "": none
+	Listen     string        // address and port of the relay; loopback only
+	Hosts      []string      // upload servers, "name" or "name:port", canonical
+	UpstreamCA string        // file with more roots for the servers; "": none
+	GiveUp     time.Duration // how long an upload without progress is held
 	AutoFix    bool
 }
 
+// What give_up may be. The longest is what holdfast-server keeps a part of an upload for.
+const (
+	leastGiveUp = time.Second
+	mostGiveUp  = 72 * time.Hour
+)
+
 // defaults is a missing config.toml.
-func defaults() Config { return Config{Listen: "127.0.0.1:5380", AutoFix: true} }
+func defaults() Config {
+	return Config{Listen: "127.0.0.1:5380", GiveUp: 30 * time.Minute, AutoFix: true}
+}
 
 // Mistake is what is wrong with config.toml, and where.
 type Mistake struct {
@@ -45,6 +55,7 @@ type document struct {
 		Listen     *string  `toml:"listen"`
 		Hosts      []string `toml:"hosts"`
 		UpstreamCA *string  `toml:"upstream_ca"`
+		GiveUp     *string  `toml:"give_up"`
 	} `toml:"relay"`
 	AutoFix struct {
 		Enabled *bool `toml:"enabled"`
@@ -93,6 +104,13 @@ func parseConfig(data []byte, w *words.Words) (Config, []Unknown, error) {
 			mistake("listen", 0, err)
 		} else {
 			c.Listen = listen
+		}
+	}
+	if doc.Relay.GiveUp != nil {
+		if t, err := time.ParseDuration(*doc.Relay.GiveUp); err != nil || t < leastGiveUp || t > mostGiveUp {
+			mistake("give_up", 0, fmt.Errorf(w.Ctl.GiveUpBad, *doc.Relay.GiveUp))
+		} else {
+			c.GiveUp = t
 		}
 	}
 	for i, h := range doc.Relay.Hosts {

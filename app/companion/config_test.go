@@ -2,6 +2,7 @@ package companion
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -16,17 +17,19 @@ func TestParseConfig(t *testing.T) {
 		mistake  string
 	}{
 		{"nothing is the defaults", "", defaults(), nil, ""},
-		{"everything", "[relay]\nlisten = \"[::1]:9\"\nhosts = [\"A.example.org\", \"b.example.org:8443\", \"c.example.org:443\"]\nupstream_ca = \"/ca.pem\"\n[autofix]\nenabled = false\n",
-			Config{Listen: "[::1]:9", Hosts: []string{"a.example.org", "b.example.org:8443", "c.example.org"}, UpstreamCA: "/ca.pem"}, nil, ""},
-		{"localhost is an address of this computer", "[relay]\nlisten = \"localhost:5381\"\n", Config{Listen: "127.0.0.1:5381", AutoFix: true}, nil, ""},
-		{"a host twice is one", "[relay]\nhosts = [\"a.b\", \"A.B.\"]\n", Config{Listen: "127.0.0.1:5380", Hosts: []string{"a.b"}, AutoFix: true}, nil, ""},
-		{"a byte order mark", "\ufeff[autofix]\nenabled = false\n", Config{Listen: "127.0.0.1:5380"}, nil, ""},
+		{"everything", "[relay]\nlisten = \"[::1]:9\"\nhosts = [\"A.example.org\", \"b.example.org:8443\", \"c.example.org:443\"]\nupstream_ca = \"/ca.pem\"\ngive_up = \"1h30m\"\n[autofix]\nenabled = false\n",
+			Config{Listen: "[::1]:9", Hosts: []string{"a.example.org", "b.example.org:8443", "c.example.org"}, UpstreamCA: "/ca.pem", GiveUp: 90 * time.Minute}, nil, ""},
+		{"localhost is an address of this computer", "[relay]\nlisten = \"localhost:5381\"\n", Config{Listen: "127.0.0.1:5381", GiveUp: 30 * time.Minute, AutoFix: true}, nil, ""},
+		{"a host twice is one", "[relay]\nhosts = [\"a.b\", \"A.B.\"]\n", Config{Listen: "127.0.0.1:5380", Hosts: []string{"a.b"}, GiveUp: 30 * time.Minute, AutoFix: true}, nil, ""},
+		{"a byte order mark", "\ufeff[autofix]\nenabled = false\n", Config{Listen: "127.0.0.1:5380", GiveUp: 30 * time.Minute}, nil, ""},
 		{"unknown keys are told with their lines", "[relay]\nlisen = \"x\"\n\n[autfix]\nenabled = false\n", defaults(), []Unknown{{"relay.lisen", 2}, {"autfix", 4}}, ""},
 		{"no TOML", "[relay]\nlisten = \n", defaults(), nil, "line 2"},
 		{"wrong type", "[autofix]\n\nenabled = \"yes\"\n", defaults(), nil, "line 3"},
 		{"an address of the network", "[relay]\n\nlisten = \"0.0.0.0:5380\"\n", defaults(), nil, "line 3: \"0.0.0.0:5380\" can be reached from other computers"},
+		{"a give-up time that is none", "[relay]\ngive_up = \"soon\"\n", defaults(), nil, "line 2: \"soon\" is not how long"},
+		{"a give-up time of nothing", "[relay]\ngive_up = \"0s\"\n", defaults(), nil, "line 2: \"0s\" is not how long"},
 		{"no address", "[relay]\nlisten = \"5380\"\n", defaults(), nil, "line 2: \"5380\" is not an address and port"},
-		{"a URL as host, and the other hosts", "[relay]\nhosts = [\n  \"a.b\",\n  \"https://c.d/\",\n]\n", Config{Listen: "127.0.0.1:5380", Hosts: []string{"a.b"}, AutoFix: true}, nil, "line 4: \"https://c.d/\" is not a host name"},
+		{"a URL as host, and the other hosts", "[relay]\nhosts = [\n  \"a.b\",\n  \"https://c.d/\",\n]\n", Config{Listen: "127.0.0.1:5380", Hosts: []string{"a.b"}, GiveUp: 30 * time.Minute, AutoFix: true}, nil, "line 4: \"https://c.d/\" is not a host name"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, unknown, err := parseConfig([]byte(c.in), words.For("en"))

@@ -220,7 +220,7 @@ func (f configFile) change(edit func([]byte, Config) ([]byte, error), want func(
 }
 
 func equal(a, b Config) bool {
-	return a.Listen == b.Listen && a.UpstreamCA == b.UpstreamCA && a.AutoFix == b.AutoFix && slices.Equal(a.Hosts, b.Hosts)
+	return a.Listen == b.Listen && a.GiveUp == b.GiveUp && a.UpstreamCA == b.UpstreamCA && a.AutoFix == b.AutoFix && slices.Equal(a.Hosts, b.Hosts)
 }
 
 // lockConfig waits for the lock that every writer of config.toml takes.

@@ -201,6 +201,7 @@ func (c *companion) useLocked(ctx context.Context, config Config) error {
 	if err := c.relay.SetHosts(config.Hosts); err != nil {
 		return fmt.Errorf("use the configuration: %w", err)
 	}
+	c.relay.SetGiveUp(config.GiveUp)
 	if !equal(c.config, config) {
 		c.log.Info("configuration used", "file", c.file.path, "hosts", config.Hosts, "autofix", config.AutoFix)
 	}

@@ -26,6 +26,21 @@ func uploadOf(u relay.Upload, w *words.Words) agent.Upload {
 	return out
 }
 
+// noticeOf is what the relay has to say about a server, as an event of the agent.
+func noticeOf(n relay.Notice, w *words.Words) agent.Event {
+	switch n.Kind {
+	case relay.ClockWrong:
+		return agent.Raised{Issue: agent.Issue{Code: agent.ClockWrong, Args: []string{n.Host, w.Ahead(n.Ahead)}}}
+	case relay.ClockRight:
+		return agent.Cleared{Code: agent.ClockWrong, Args: []string{n.Host}}
+	case relay.DeviceRevoked:
+		return agent.Raised{Issue: agent.Issue{Code: agent.DeviceRevoked, Args: []string{n.Host}}}
+	case relay.DeviceMade:
+		return agent.Cleared{Code: agent.DeviceRevoked, Args: []string{n.Host}}
+	}
+	return agent.Elapsed{}
+}
+
 // listUploads is the document of Uploads: running ones before past ones, newest first; a limit of 0 is none.
 func listUploads(active []relay.Upload, past []agent.Upload, limit uint32, w *words.Words) (string, error) {
 	list := agent.UploadList{Schema: 1, Uploads: []agent.Upload{}}

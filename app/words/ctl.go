@@ -66,6 +66,7 @@ type Ctl struct {
 	HostBad          string // %s
 	ListenBad        string // %s
 	ListenOpen       string // %s: not loopback
+	GiveUpBad        string // %s
 	CABad            string // %s file, %s why
 	BadDuration      string // %s
 	TryHelp          string // %s command
@@ -146,6 +147,7 @@ func ctlEnglish() Ctl {
 		HostBad:          "%q is not a host name; write it like upload.example.org or upload.example.org:8443, without https:// and without a path",
 		ListenBad:        "%q is not an address and port; write it like 127.0.0.1:5380",
 		ListenOpen:       "%q can be reached from other computers; only addresses of this computer are allowed, for example 127.0.0.1:5380",
+		GiveUpBad:        "%q is not how long an upload may be held; write it like 30m or 2h, from 1s to 72h",
 		CABad:            "certificates in %s cannot be used: %s",
 		BadDuration:      "%q is not a duration; write it like 15m, 1h or 90s",
 		TryHelp:          "See: %s --help",
@@ -227,6 +229,7 @@ func ctlGerman() Ctl {
 		HostBad:          "%q ist kein Rechnername; schreiben Sie ihn wie upload.example.org oder upload.example.org:8443, ohne https:// und ohne Pfad",
 		ListenBad:        "%q ist keine Adresse mit Port; schreiben Sie sie wie 127.0.0.1:5380",
 		ListenOpen:       "%q ist von anderen Computern erreichbar; erlaubt sind nur Adressen dieses Computers, zum Beispiel 127.0.0.1:5380",
+		GiveUpBad:        "%q ist nicht, wie lange ein Upload gehalten werden darf; schreiben Sie es wie 30m oder 2h, von 1s bis 72h",
 		CABad:            "Zertifikate in %s sind nicht brauchbar: %s",
 		BadDuration:      "%q ist keine Dauer; schreiben Sie sie wie 15m, 1h oder 90s",
 		TryHelp:          "Siehe: %s --help",

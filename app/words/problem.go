@@ -2,6 +2,7 @@ package words
 
 import (
 	"fmt"
+	"time"
 
 	"holdfast/app/agent"
 )
@@ -25,6 +26,11 @@ type Problem struct {
 	ClientNotRouted Said // both: %s client
 	ClientStuck     Said // both: %s client
 	Certificate     Said // both: %s host
+	Expired         Said // both: %s host
+	SelfSigned      Said // both: %s host
+	OtherName       Said // both: %s host
+	ClockWrong      Said // text: %s "1 h ahead", %s host
+	DeviceRevoked   Said // both: %s host
 	HistoryFailed   Said // text: %s why
 	Other           Said // text: %s code
 }
@@ -45,6 +51,11 @@ func problemEnglish() Problem {
 		ClientNotRouted: Said{"%s is running without Holdfast.", "Start %s with Holdfast as its proxy; holdfastctl route status shows how."},
 		ClientStuck:     Said{"%s has lost its upload server and cannot send files.", "Restart %s, then send the file again."},
 		Certificate:     Said{"%s could not prove who it is. Nothing was sent.", "Tell the admin of %s that its certificate is not valid."},
+		Expired:         Said{"The certificate of %s is out of date. Nothing was sent.", "Check the date of this computer; if it is right, tell the admin of %s to renew the certificate."},
+		SelfSigned:      Said{"The certificate of %s is self-signed, so anybody could have made it. Nothing was sent.", "Tell the admin of %s to use a certificate of a public authority. If it is your own server, name its certificate under [relay] upstream_ca in config.toml."},
+		OtherName:       Said{"The server that answers for %s shows the certificate of another name. Nothing was sent.", "You may be connected to the wrong server. If this goes on in other networks, tell the admin of %s."},
+		ClockWrong:      Said{"The clock of this computer is %s that of %s.", "Turn on automatic date and time. Uploads work meanwhile where Holdfast can correct for it."},
+		DeviceRevoked:   Said{"%s no longer accepts this computer as a device of yours. Uploads work, but late ones are refused.", "Ask the admin of the server for a code, then: holdfastctl device add %s"},
 		HistoryFailed:   Said{"The list of past uploads cannot be written: %s.", "Free some space or correct the permissions of the folder. Uploads work all the same."},
 		Other:           Said{"Something is wrong: %s.", "See the log of Holdfast."},
 	}
@@ -66,6 +77,11 @@ func problemGerman() Problem {
 		ClientNotRouted: Said{"%s läuft ohne Holdfast.", "Starten Sie %s mit Holdfast als Proxy; holdfastctl route status zeigt, wie."},
 		ClientStuck:     Said{"%s hat seinen Upload-Server verloren und kann keine Dateien senden.", "Starten Sie %s neu und senden Sie die Datei noch einmal."},
 		Certificate:     Said{"%s konnte nicht beweisen, wer er ist. Es wurde nichts gesendet.", "Melden Sie dem Betreiber von %s, dass das Zertifikat nicht gültig ist."},
+		Expired:         Said{"Das Zertifikat von %s ist abgelaufen oder gilt noch nicht. Es wurde nichts gesendet.", "Prüfen Sie das Datum dieses Computers; ist es richtig, bitten Sie den Betreiber von %s, das Zertifikat zu erneuern."},
+		SelfSigned:      Said{"Das Zertifikat von %s hat sich selbst unterschrieben, jeder könnte es gemacht haben. Es wurde nichts gesendet.", "Bitten Sie den Betreiber von %s um ein Zertifikat einer öffentlichen Stelle. Ist es Ihr eigener Server, nennen Sie sein Zertifikat in config.toml unter [relay] upstream_ca."},
+		OtherName:       Said{"Der Server, der für %s antwortet, zeigt das Zertifikat eines anderen Namens. Es wurde nichts gesendet.", "Vielleicht sind Sie mit dem falschen Server verbunden. Bleibt es in anderen Netzen so, melden Sie es dem Betreiber von %s."},
+		ClockWrong:      Said{"Die Uhr dieses Computers geht %s der von %s.", "Schalten Sie Datum und Uhrzeit auf automatisch. Uploads gehen solange dort, wo Holdfast es ausgleichen kann."},
+		DeviceRevoked:   Said{"%s nimmt diesen Computer nicht mehr als Ihr Gerät an. Uploads gehen, aber verspätete werden abgelehnt.", "Bitten Sie den Betreiber des Servers um einen Code, dann: holdfastctl device add %s"},
 		HistoryFailed:   Said{"Die Liste vergangener Uploads kann nicht geschrieben werden: %s.", "Schaffen Sie Platz oder berichtigen Sie die Rechte des Ordners. Uploads gehen trotzdem."},
 		Other:           Said{"Etwas stimmt nicht: %s.", "Sehen Sie in das Protokoll von Holdfast."},
 	}
@@ -96,6 +112,9 @@ func (w *Words) Explain(i agent.Issue) agent.Problem {
 	case agent.Offline:
 		return say(p.Offline, nil, nil)
 	case agent.Portal:
+		if arg(0) == "" {
+			one = []any{w.Upload.TheNetwork}
+		}
 		return say(p.Portal, one, nil)
 	case agent.RelayPort:
 		return say(p.RelayPort, []any{arg(0), arg(1)}, []any{arg(1)})
@@ -120,9 +139,45 @@ func (w *Words) Explain(i agent.Issue) agent.Problem {
 	case agent.ClientStuck:
 		return say(p.ClientStuck, client, client)
 	case agent.Certificate:
-		return say(p.Certificate, one, one)
+		return say(w.certificate(arg(1)), one, one)
+	case agent.ClockWrong:
+		return say(p.ClockWrong, []any{arg(1), arg(0)}, nil)
+	case agent.DeviceRevoked:
+		return say(p.DeviceRevoked, one, one)
 	case agent.HistoryFailed:
 		return say(p.HistoryFailed, one, nil)
 	}
 	return say(p.Other, []any{string(i.Code)}, nil)
+}
+
+// certificate is what is said about a certificate that is not good, by the reason that the relay gives.
+func (w *Words) certificate(reason string) Said {
+	switch reason {
+	case "certificate-expired":
+		return w.Problem.Expired
+	case "certificate-self-signed":
+		return w.Problem.SelfSigned
+	case "certificate-other-name":
+		return w.Problem.OtherName
+	}
+	return w.Problem.Certificate
+}
+
+// Ahead says how a clock differs: "1 h 5 min ahead of", "2 d behind".
+func (w *Words) Ahead(d time.Duration) string {
+	u := w.Upload
+	amount := d.Abs()
+	var s string
+	switch {
+	case amount >= 48*time.Hour:
+		s = fmt.Sprintf(u.Days, int(amount/(24*time.Hour)))
+	case amount >= time.Hour:
+		s = fmt.Sprintf(u.Hours, int(amount/time.Hour), int(amount%time.Hour/time.Minute))
+	default:
+		s = fmt.Sprintf(u.Minutes, int(amount/time.Minute))
+	}
+	if d > 0 {
+		return fmt.Sprintf(u.AheadOf, s)
+	}
+	return fmt.Sprintf(u.Behind, s)
 }

@@ -17,6 +17,11 @@ type Upload struct {
 	ResignedOnce                                         string
 	Resigned                                             string // %d times
 	Of                                                   string // %s of %s
+	TheNetwork                                           string // without a name
+	AheadOf, Behind                                      string // %s how much
+	Days                                                 string // %d
+	Hours                                                string // %d hours, %d minutes
+	Minutes                                              string // %d
 }
 
 func uploadEnglish() Upload {
@@ -25,7 +30,9 @@ func uploadEnglish() Upload {
 		UnknownClient: "another program",
 		RepeatedOnce:  "interrupted once", Repeated: "interrupted %d times",
 		ResignedOnce: "permission renewed once", Resigned: "permission renewed %d times",
-		Of: "%s of %s",
+		Of:         "%s of %s",
+		TheNetwork: "The network", AheadOf: "%s ahead of", Behind: "%s behind",
+		Days: "%d days", Hours: "%d h %d min", Minutes: "%d min",
 	}
 }
 
@@ -35,7 +42,9 @@ func uploadGerman() Upload {
 		UnknownClient: "einem anderen Programm",
 		RepeatedOnce:  "einmal unterbrochen", Repeated: "%d-mal unterbrochen",
 		ResignedOnce: "Erlaubnis einmal erneuert", Resigned: "Erlaubnis %d-mal erneuert",
-		Of: "%s von %s",
+		Of:         "%s von %s",
+		TheNetwork: "Das Netz", AheadOf: "%s vor", Behind: "%s nach",
+		Days: "%d Tage", Hours: "%d Std. %d Min.", Minutes: "%d Min.",
 	}
 }
 
@@ -117,7 +126,11 @@ func (w *Words) Clock(t, now time.Time) string {
 type Reason struct {
 	Offline     string
 	Refused     string // %s what the server said
+	Portal      string
 	Certificate string // %s host
+	Expired     string // %s host
+	SelfSigned  string // %s host
+	OtherName   string // %s host
 	GaveUp      string // %s host
 	ClientGone  string
 	Unreachable string // %s host
@@ -133,6 +146,10 @@ func reasonEnglish() Reason {
 		Offline:     "There is no network. The upload goes on when there is one.",
 		Refused:     "The upload server refused the file: %s",
 		Certificate: "%s could not prove who it is, so nothing was sent. Tell its admin that the certificate is not valid.",
+		Portal:      "The network wants you to sign in. Open a web page in the browser; the upload then goes on by itself.",
+		Expired:     "The certificate of %s is out of date, so nothing was sent. Check the date of this computer, or tell the server's admin.",
+		SelfSigned:  "The certificate of %s is self-signed, so nothing was sent. Tell the server's admin.",
+		OtherName:   "The server that answers for %s shows the certificate of another name, so nothing was sent.",
 		GaveUp:      "%s did not take the file in a long time. Send the file again.",
 		ClientGone:  "The client gave up before the file was sent. Send the file again.",
 		Unreachable: "%s cannot be reached. The upload is tried again by itself.",
@@ -149,6 +166,10 @@ func reasonGerman() Reason {
 		Offline:     "Es gibt kein Netz. Der Upload geht weiter, sobald es eines gibt.",
 		Refused:     "Der Upload-Server hat die Datei abgelehnt: %s",
 		Certificate: "%s konnte nicht beweisen, wer er ist, darum wurde nichts gesendet. Melden Sie dem Betreiber, dass das Zertifikat nicht gültig ist.",
+		Portal:      "Das Netz verlangt eine Anmeldung. Öffnen Sie eine Webseite im Browser; der Upload geht dann von selbst weiter.",
+		Expired:     "Das Zertifikat von %s ist abgelaufen oder gilt noch nicht, darum wurde nichts gesendet. Prüfen Sie das Datum dieses Computers, oder melden Sie es dem Betreiber.",
+		SelfSigned:  "Das Zertifikat von %s hat sich selbst unterschrieben, darum wurde nichts gesendet. Melden Sie es dem Betreiber.",
+		OtherName:   "Der Server, der für %s antwortet, zeigt das Zertifikat eines anderen Namens, darum wurde nichts gesendet.",
 		GaveUp:      "%s hat die Datei lange nicht angenommen. Senden Sie die Datei noch einmal.",
 		ClientGone:  "Das Programm hat aufgegeben, bevor die Datei gesendet war. Senden Sie die Datei noch einmal.",
 		Unreachable: "%s ist nicht erreichbar. Der Upload wird von selbst wieder versucht.",
@@ -170,8 +191,16 @@ func (w *Words) UploadReason(code, host, detail string) string {
 		return r.Offline
 	case "refused":
 		return fmt.Sprintf(r.Refused, detail)
+	case "portal":
+		return r.Portal
 	case "certificate":
 		return fmt.Sprintf(r.Certificate, host)
+	case "certificate-expired":
+		return fmt.Sprintf(r.Expired, host)
+	case "certificate-self-signed":
+		return fmt.Sprintf(r.SelfSigned, host)
+	case "certificate-other-name":
+		return fmt.Sprintf(r.OtherName, host)
 	case "gave-up":
 		return fmt.Sprintf(r.GaveUp, host)
 	case "client-gone":

@@ -108,7 +108,7 @@ func TestEveryIssueIsWorded(t *testing.T) {
 	codes := []agent.Code{
 		agent.Offline, agent.Portal, agent.RelayPort, agent.RelayOff, agent.ConfigError, agent.ConfigUnknown, agent.RestartNeeded,
 		agent.KeyringIsLocked, agent.KeyringIsAbsent, agent.NetworkBlind, agent.NoHosts, agent.ClientNotRouted, agent.ClientStuck,
-		agent.Certificate, agent.HistoryFailed, "something-new",
+		agent.Certificate, agent.ClockWrong, agent.DeviceRevoked, agent.HistoryFailed, "something-new",
 	}
 	for _, w := range []*Words{For("en"), For("de")} {
 		for _, code := range codes {
@@ -119,6 +119,33 @@ func TestEveryIssueIsWorded(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+func TestEachProblemOfACertificateHasWordsOfItsOwn(t *testing.T) {
+	for _, w := range []*Words{For("en"), For("de")} {
+		problems, reasons := map[string]bool{}, map[string]bool{}
+		for _, reason := range []string{"certificate", "certificate-expired", "certificate-self-signed", "certificate-other-name"} {
+			problems[w.Explain(agent.Issue{Code: agent.Certificate, Args: []string{"h", reason}}).Text] = true
+			reasons[w.UploadReason(reason, "h", "")] = true
+		}
+		if len(problems) != 4 || len(reasons) != 4 {
+			t.Errorf("%s: %d problems and %d reasons are told apart, want 4", w.Lang, len(problems), len(reasons))
+		}
+	}
+}
+
+func TestAWrongClockIsSaidInWords(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		65 * time.Minute: "1 h 5 min ahead of", -7*time.Minute - 30*time.Second: "7 min behind", 73 * time.Hour: "3 days ahead of",
+	} {
+		if got := For("en").Ahead(d); got != want {
+			t.Errorf("%v: %q, want %q", d, got, want)
+		}
+	}
+	p := For("de").Explain(agent.Issue{Code: agent.ClockWrong, Args: []string{"h.example", For("de").Ahead(time.Hour)}})
+	if p.Text != "Die Uhr dieses Computers geht 1 Std. 0 Min. vor der von h.example." {
+		t.Error(p.Text)
 	}
 }
 
@@ -188,7 +215,7 @@ func TestUploadHistoryTellsWhatWasDone(t *testing.T) {
 
 func TestUploadReasonIsAlwaysASentence(t *testing.T) {
 	for _, w := range []*Words{For("en"), For("de")} {
-		for _, code := range []string{"offline", "refused", "certificate", "gave-up", "client-gone", "network", "busy", "cancelled", "stopped", "not-repeatable", "new-code"} {
+		for _, code := range []string{"offline", "portal", "refused", "certificate", "certificate-expired", "certificate-self-signed", "certificate-other-name", "gave-up", "client-gone", "network", "busy", "cancelled", "stopped", "not-repeatable", "new-code"} {
 			got := w.UploadReason(code, "upload.example.org", "detail")
 			if got == "" || strings.Contains(got, "%!") {
 				t.Errorf("%s %s: %q", w.Lang, code, got)
