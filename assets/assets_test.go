@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -88,6 +90,91 @@ func TestUnitsAreValid(t *testing.T) {
 	out, err := cmd.CombinedOutput()
 	if err != nil || strings.Contains(string(out), "holdfast.") {
 		t.Errorf("%v: %v\n%s", cmd.Args, err, out)
+	}
+}
+
+func TestTheUnitOfTheServerIsValidAndHardened(t *testing.T) {
+	analyze := lab.Need(t, "systemd-analyze", "systemd")
+	dir := t.TempDir()
+	b, err := os.ReadFile("holdfast-server.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "holdfast-server.service")
+	if err := os.WriteFile(file, bytes.ReplaceAll(b, []byte("/usr/bin/holdfast-server"), []byte("/bin/true")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(analyze, "verify", "--man=no", file).CombinedOutput()
+	if err != nil || strings.Contains(string(out), "holdfast-server.") {
+		t.Errorf("verify: %v\n%s", err, out)
+	}
+	out, err = exec.Command(analyze, "security", "--offline=true", "--no-pager", file).CombinedOutput()
+	m := regexp.MustCompile(`exposure level for \S+: ([0-9.]+)`).FindSubmatch(out)
+	if err != nil || m == nil {
+		t.Fatalf("security: %v\n%s", err, out)
+	}
+	if level, err := strconv.ParseFloat(string(m[1]), 64); err != nil || level > 1.5 {
+		t.Errorf("the exposure level is %s, more than 1.5\n%s", m[1], out)
+	}
+}
+
+func TestTheUserAndTheFoldersOfTheServerCanBeMade(t *testing.T) {
+	lab.NeedRoot(t)
+	root := t.TempDir()
+	if err := os.Mkdir(filepath.Join(root, "etc"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range [][]string{
+		{lab.Need(t, "systemd-sysusers", "systemd"), "--root=" + root, "usr/lib/sysusers.d/holdfast-server.conf"},
+		{lab.Need(t, "systemd-tmpfiles", "systemd"), "--root=" + root, "--create", "usr/lib/tmpfiles.d/holdfast-server.conf"},
+	} {
+		kind := "sysusers"
+		if len(c) > 3 {
+			kind = "tmpfiles"
+		}
+		b, err := os.ReadFile("holdfast-server." + kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := filepath.Join(root, "usr/lib", kind+".d", "holdfast-server.conf")
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c[len(c)-1] = name
+		run(t, c[0], c[1:]...)
+	}
+	for name, mode := range map[string]os.FileMode{"etc/holdfast": 0o755, "var/lib/holdfast": 0o750, "run/holdfast": 0o755} {
+		info, err := os.Stat(filepath.Join(root, name))
+		if err != nil || info.Mode().Perm() != mode {
+			t.Errorf("%s: %v, %v", name, info, err)
+		}
+	}
+}
+
+func TestTheLogOfTheServerIsRotated(t *testing.T) {
+	rotate := lab.Need(t, "logrotate", "logrotate")
+	lab.NeedRoot(t)
+	dir := t.TempDir()
+	b, err := os.ReadFile("holdfast-server.logrotate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := filepath.Join(dir, "told")
+	text := strings.NewReplacer("/var/log/holdfast/", dir+"/", "su holdfast holdfast", "su root root", "systemctl", "echo >"+told).Replace(string(b))
+	for name, content := range map[string]string{"server.log": "a line\n", "conf": text} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run(t, rotate, "--force", "--state", filepath.Join(dir, "state"), filepath.Join(dir, "conf"))
+	if b, err := os.ReadFile(filepath.Join(dir, "server.log.1")); err != nil || string(b) != "a line\n" {
+		t.Errorf("the old log: %q, %v", b, err)
+	}
+	if b, err := os.ReadFile(told); err != nil || !strings.Contains(string(b), "holdfast-server.service") {
+		t.Errorf("the server was not told: %q, %v", b, err)
 	}
 }
 

@@ -4,7 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"net"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"text/template"
@@ -74,7 +78,7 @@ const nginxSnippet = `server {
     # ssl_certificate and ssl_certificate_key of {{.Host}}
 
     location {{.Prefix}} {
-        proxy_pass http://127.0.0.1:8080;   # no path here: nginx must pass the path on as it came
+        proxy_pass {{.Proxy}};   # no path here: nginx must pass the path on as it came
         proxy_http_version 1.1;
         proxy_request_buffering off;        # else nothing of a cut upload is kept
         proxy_buffering off;
@@ -90,7 +94,7 @@ const nginxSnippet = `server {
 
 const configTemplate = `# holdfast-server, made for {{.Issuer}}. docs/config.md explains every key; unset ones have their default.
 [server]
-listen          = "127.0.0.1:8080"
+listen          = "{{.Listen}}"
 public_url      = "{{.URL}}"
 trusted_proxies = ["127.0.0.1/32", "::1/128"]
 
@@ -99,8 +103,9 @@ path  = "{{.Data}}/files"
 state = "{{.Data}}/state"
 
 [auth]
-secrets = ["{{.Secret}}"]   # shared with the XMPP server; the first signs, all are accepted
-schemes = ["{{.Scheme}}"]
+{{if .SecretFile}}secret_file = "{{.SecretFile}}"   # shared with the XMPP server; one a line, the first signs, all are accepted
+{{else}}secrets = ["{{.Secret}}"]   # shared with the XMPP server; the first signs, all are accepted
+{{end}}schemes = ["{{.Scheme}}"]
 
 [limits]
 max_upload_size = "500MB"
@@ -114,6 +119,8 @@ func initialise(args []string, stdout, stderr io.Writer) error {
 		base = f.String("url", "https://upload.example.org/upload/", "public `URL` below which the files live")
 		out  = f.String("out", "server.toml", "`FILE` to write; it must not exist yet")
 		data = f.String("data", "/var/lib/holdfast", "`FOLDER` for files and state")
+		addr = f.String("listen", "127.0.0.1:8080", "`ADDRESS` to listen on, or unix:/run/holdfast/http.sock")
+		keep = f.String("secret", "", "`FILE` for the secret, so that the configuration holds none; one that is there is used")
 	)
 	rest, help, err := parse(f, args, 1)
 	if help || err != nil {
@@ -141,14 +148,22 @@ func initialise(args []string, stdout, stderr io.Writer) error {
 	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
 		return usageError{fmt.Errorf("-url %q is not a URL like https://upload.example.org/upload/", *base)}
 	}
-	if strings.ContainsAny(*base+*data, "\"\\\n") {
-		return usageError{errors.New("-url and -data must not contain quotes or backslashes")}
+	if strings.ContainsAny(*base+*data+*addr+*keep, "\"\\\n") {
+		return usageError{errors.New("-url, -data, -listen and -secret must not contain quotes or backslashes")}
+	}
+	if _, _, err := listenAddr(*addr); err != nil {
+		return usageError{fmt.Errorf("-listen: %w", err)}
 	}
 	u.Path = strings.TrimSuffix(u.Path, "/") + "/"
 	k := issuerKinds[at]
-	v := struct{ Issuer, URL, Bare, Host, Prefix, Data, Secret, Scheme, Limit string }{
+	v := struct{ Issuer, URL, Bare, Host, Prefix, Data, Listen, Proxy, Secret, SecretFile, Scheme, Limit string }{
 		Issuer: k.name, URL: u.String(), Bare: strings.TrimSuffix(u.String(), "/"), Host: u.Hostname(), Prefix: u.EscapedPath(),
-		Data: strings.TrimSuffix(*data, "/"), Secret: freshSecret(), Scheme: string(k.scheme), Limit: fmt.Sprint(500 << 20),
+		Data: strings.TrimSuffix(*data, "/"), Listen: *addr, Proxy: proxyPass(*addr), Secret: freshSecret(), SecretFile: *keep, Scheme: string(k.scheme), Limit: fmt.Sprint(500 << 20),
+	}
+	if *keep != "" {
+		if v.Secret, err = keptSecret(*keep, *out); err != nil {
+			return err
+		}
 	}
 	var conf, shown strings.Builder
 	if err := render(&conf, configTemplate, v); err != nil {
@@ -157,7 +172,14 @@ func initialise(args []string, stdout, stderr io.Writer) error {
 	if err := writeNew(*out, conf.String()); err != nil {
 		return err
 	}
-	fmt.Fprintf(&shown, "%s is written. It holds the secret, so only you can read it.\n\n# %s\n", *out, k.where)
+	if *keep == "" {
+		fmt.Fprintf(&shown, "%s is written. It holds the secret, so only you can read it.\n\n# %s\n", *out, k.where)
+	} else {
+		if err := os.Chmod(*out, 0o644); err != nil { // it holds no secret
+			return fmt.Errorf("let others read %s: %w", *out, err)
+		}
+		fmt.Fprintf(&shown, "%s is written. The secret is in %s, which only you can read.\n\n# %s\n", *out, *keep, k.where)
+	}
 	if err := render(&shown, k.snippet, v); err != nil {
 		return err
 	}
@@ -168,6 +190,38 @@ func initialise(args []string, stdout, stderr io.Writer) error {
 	fmt.Fprintf(&shown, "\nNext: holdfast-server check -config %s\n", *out)
 	_, err = io.WriteString(stdout, shown.String())
 	return err
+}
+
+// keptSecret returns the secret in file, and makes one if there is none.
+func keptSecret(file, config string) (string, error) {
+	if !filepath.IsAbs(file) { // the configuration would look for it beside itself
+		return "", usageError{errors.New("-secret must be an absolute path")}
+	}
+	if _, err := os.Lstat(config); err == nil {
+		return "", fmt.Errorf("%s is there already", config)
+	}
+	secrets, err := readSecrets(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = writeSecret(file); err == nil {
+			secrets, err = readSecrets(file)
+		}
+	}
+	if err != nil {
+		return "", err
+	}
+	return string(secrets[0]), nil
+}
+
+// proxyPass is how nginx names the address.
+func proxyPass(listen string) string {
+	if path, ok := strings.CutPrefix(listen, "unix:"); ok {
+		return "http://unix:" + path
+	}
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil || host == "" || host == "0.0.0.0" || host == "::" {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port)
 }
 
 func render(w io.Writer, text string, v any) error {

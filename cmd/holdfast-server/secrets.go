@@ -65,7 +65,7 @@ func (c *config) makesSecret(file string) bool { return within(file, c.Storage.S
 
 // readSecrets reads a secret file: one secret a line, empty lines and lines that begin with # do not count.
 func readSecrets(file string) ([]token.Secret, error) {
-	b, err := os.ReadFile(file)
+	b, err := os.ReadFile(credential(file))
 	if err != nil {
 		return nil, fmt.Errorf("read the secret file: %w", err)
 	}

@@ -79,6 +79,7 @@ func serve(ctx context.Context, args []string, stderr io.Writer) (err error) {
 	if p.metrics != nil {
 		log.Info("metrics listening", "addr", p.metrics.Addr().String())
 	}
+	g.Go(func() error { return tellSystemd(ctx, log, func() { _ = p.ledger.Health() }) })
 	err = g.Wait()
 	log.Info("stopped")
 	return err
