@@ -41,6 +41,12 @@ var migrations = [...]string{
 	 CREATE TABLE used (owner TEXT PRIMARY KEY, bytes INTEGER NOT NULL) WITHOUT ROWID;
 	 CREATE TABLE contents (digest BLOB PRIMARY KEY, path TEXT NOT NULL) WITHOUT ROWID;`,
 	`CREATE TABLE blocked (digest BLOB PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID;`,
+	`CREATE TABLE devices (id TEXT PRIMARY KEY, who TEXT NOT NULL, key TEXT NOT NULL, made INTEGER NOT NULL,
+	   used INTEGER NOT NULL, revoked INTEGER NOT NULL, UNIQUE (who, key)) WITHOUT ROWID;
+	 CREATE TABLE codes (code BLOB PRIMARY KEY, who TEXT NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID;
+	 CREATE TABLE spent (mark BLOB PRIMARY KEY, device TEXT NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID;
+	 CREATE INDEX spent_device ON spent (device);
+	 CREATE INDEX spent_until ON spent (until);`,
 }
 
 // Marks: clean is 1 after a clean stop; known is the moment before which nothing can be missing; batch is the number of the last

@@ -1,8 +1,9 @@
-// Package ledger remembers what an upload server must not forget: burnt slots, used tokens, sessions, when files end, and how
-// much everybody uses.
+// Package ledger remembers what an upload server must not forget: burnt slots, used tokens, sessions, when files end, how
+// much everybody uses, and the devices of people.
 //
 // # Invariants
-//   - What was noted is seen at once by every reader; it is on disk within a second and after Close.
+//   - What was noted is seen at once by every reader; it is on disk within a second and after Close. What is said of devices
+//     is on disk before the call returns.
 //   - A burnt path stays burnt until its time is over, also when its file is gone.
 //   - Addresses are kept only as keyed hashes, paths of burnt slots only as SHA-256.
 //   - Nothing is forgotten silently: what a crash or a full memory may have cost is what Unclean tells at the next start.

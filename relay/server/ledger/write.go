@@ -118,6 +118,9 @@ func (l *Ledger) prune(ctx context.Context) error {
 		{`DELETE FROM slots WHERE until > 0 AND until <= ?`, toMoment(now)},
 		{`DELETE FROM tokens WHERE until > 0 AND until <= ?`, toMoment(now)},
 		{`DELETE FROM sessions WHERE last_fresh <= ?`, toMoment(now.Add(-sessionLife))},
+		{`DELETE FROM devices WHERE revoked = 0 AND used <= ?`, toMoment(now.Add(-deviceLife))},
+		{`DELETE FROM codes WHERE until <= ?`, toMoment(now)},
+		{`DELETE FROM spent WHERE until <= ?`, toMoment(now)},
 	} {
 		if _, err := l.db.ExecContext(ctx, p.query, int64(p.limit)); err != nil {
 			return fmt.Errorf("remove what is over: %w", err)
