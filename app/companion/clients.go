@@ -3,14 +3,11 @@ package companion
 import (
 	"context"
 	"errors"
-	"net/url"
 	"path/filepath"
-	"slices"
-	"strconv"
-	"strings"
 
 	"holdfast/app/agent"
 	"holdfast/detect/client/desktop"
+	"holdfast/relay/route"
 )
 
 // dirs says where clients are looked for.
@@ -19,7 +16,7 @@ func (p Paths) dirs(getenv func(string) string) desktop.Dirs {
 }
 
 // lookAtClients lists the installed clients and how they run. session may be nil.
-func lookAtClients(ctx context.Context, session *desktop.Session, dirs desktop.Dirs, relay string) ([]agent.Client, error) {
+func lookAtClients(ctx context.Context, session *desktop.Session, dirs desktop.Dirs, view view) ([]agent.Client, error) {
 	var (
 		out  []agent.Client
 		errs []error
@@ -37,12 +34,9 @@ func lookAtClients(ctx context.Context, session *desktop.Session, dirs desktop.D
 		}
 	}
 	for _, c := range desktop.Find(dirs) {
-		a := agent.Client{Kind: string(c.Kind), Install: string(c.Install), Version: c.Version, State: "not-routed"}
+		a := agent.Client{Kind: string(c.Kind), Install: string(c.Install), Version: c.Version, Hosts: view.trusts.hosts, State: view.still(c)}
 		if in, ok := running[c.Kind]; ok && in.Install == c.Install {
-			a.Running, a.PID = true, in.PID
-			if routed(in.Env, relay, ownEnvironment(c)) {
-				a.State = "ready"
-			}
+			a.Running, a.PID, a.State = true, in.PID, view.running(c, in)
 			delete(running, c.Kind)
 		}
 		out = append(out, a)
@@ -50,50 +44,43 @@ func lookAtClients(ctx context.Context, session *desktop.Session, dirs desktop.D
 	// One that runs from a place nobody looked at is a client all the same.
 	for _, k := range desktop.Kinds() {
 		if in, ok := running[k]; ok {
-			a := agent.Client{Kind: string(k), Install: string(in.Install), Running: true, PID: in.PID, State: "not-routed"}
-			if routed(in.Env, relay, false) {
-				a.State = "ready"
-			}
-			out = append(out, a)
+			out = append(out, agent.Client{
+				Kind: string(k), Install: string(in.Install), Running: true, PID: in.PID, Hosts: view.trusts.hosts,
+				State: view.running(desktop.Client{Kind: k, Install: in.Install}, in),
+			})
 		}
 	}
 	return out, errors.Join(errs...)
 }
 
-// ownEnvironment says whether a client reads the proxy variables itself, whatever the desktop: Gajim does from 2.4 on,
-// where uploads go through httpx instead of GLib.
-func ownEnvironment(c desktop.Client) bool {
-	major, rest, _ := strings.Cut(c.Version, ".")
-	minor, _, _ := strings.Cut(rest, ".")
-	n, err := strconv.Atoi(major)
-	m, merr := strconv.Atoi(minor)
-	return c.Kind == desktop.Gajim && err == nil && (n > 2 || n == 2 && merr == nil && m >= 4)
+// view is what the state of a client depends on besides the client.
+type view struct {
+	listen string // where the relay answers
+	trusts trusts
+	routes []route.Mode // that are installed
 }
 
-// routed says whether a process was started with the relay as its proxy, in a way that it listens to: in a GNOME
-// session GLib ignores the variables unless GIO_USE_PROXY_RESOLVER says libproxy.
-func routed(env func(string) (string, bool), relay string, own bool) bool {
-	if relay == "" {
-		return false
+// running is the state of a client that runs (docs/companion.md). That an upload came through is the agent's to say.
+func (v view) running(c desktop.Client, in desktop.Instance) string {
+	routed := clientOf(c).Routed(in.Env, v.listen) || route.Live(v.routes, clientOf(c), in.Env)
+	switch {
+	case !routed && len(v.routes) > 0:
+		return "needs-restart"
+	case !routed:
+		return "not-routed"
+	case !v.trusts.instance(in, ownHTTP(c)):
+		return "not-trusted"
 	}
-	current, _ := env("XDG_CURRENT_DESKTOP")
-	resolver, _ := env("GIO_USE_PROXY_RESOLVER")
-	if !own && slices.Contains(strings.Split(current, ":"), "GNOME") && resolver != "libproxy" {
-		return false
+	return "ready"
+}
+
+// still is the state of a client that does not run: what it would be, were it started from the menu.
+func (v view) still(c desktop.Client) string {
+	switch {
+	case !v.trusts.all(func(host string) bool { return v.trusts.app(host) || v.trusts.system(host) }):
+		return "not-trusted"
+	case len(v.routes) == 0:
+		return "not-routed"
 	}
-	for _, name := range []string{"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"} {
-		v, ok := env(name)
-		if !ok || v == "" {
-			continue
-		}
-		if !strings.Contains(v, "://") {
-			v = "http://" + v
-		}
-		u, err := url.Parse(v)
-		if err != nil {
-			return false
-		}
-		return strings.Replace(u.Host, "localhost:", "127.0.0.1:", 1) == relay
-	}
-	return false
+	return "ready"
 }

@@ -27,6 +27,7 @@ type HostLine struct {
 // TrustDocument is the document of TrustStatus.
 type TrustDocument struct {
 	Schema int         `json:"schema"`
+	Bundle string      `json:"bundle"` // file for single clients, "": none
 	Hosts  []TrustLine `json:"hosts"`
 }
 
@@ -36,7 +37,9 @@ type TrustLine struct {
 	CAFile     string    `json:"ca_file"`
 	NextCAFile string    `json:"next_ca_file,omitempty"` // takes over when the present one ends
 	NotAfter   time.Time `json:"not_after,omitzero"`
-	Installed  bool      `json:"installed"` // by Holdfast, where programs find it by themselves
+	Installed  bool      `json:"installed"` // in one of the two following ways
+	App        bool      `json:"app"`       // trusted by clients that Holdfast starts
+	System     bool      `json:"system"`    // trusted by this computer as a whole
 	Text       string    `json:"text"`
 }
 
@@ -82,20 +85,31 @@ func exists(path string) bool {
 	return err == nil
 }
 
-func trustStatus(hosts []string, store *authority.Store, w *words.Words) (string, error) {
+func trustStatus(t trusts, w *words.Words) (string, error) {
 	doc := TrustDocument{Schema: 1, Hosts: []TrustLine{}}
-	for _, h := range hosts {
-		l := TrustLine{Host: h, CAFile: caFile(store, h)}
+	if exists(t.bundle) {
+		doc.Bundle = t.bundle
+	}
+	for _, h := range t.hosts {
+		l := TrustLine{Host: h, CAFile: caFile(t.store, h), App: t.app(h), System: t.system(h)}
+		l.Installed = l.App || l.System
 		shown := l.CAFile
 		if shown == "" {
 			shown = w.Ctl.HostNoCA
-		} else if pair, err := store.Leaf(h); err == nil && pair.Leaf != nil {
+		} else if pair, err := t.store.Leaf(h); err == nil && pair.Leaf != nil {
 			l.NotAfter = pair.Leaf.NotAfter
 		}
-		if next := store.NextCAFile(h); exists(next) {
+		if next := t.store.NextCAFile(h); exists(next) {
 			l.NextCAFile = next
 		}
-		l.Text = fmt.Sprintf(w.Ctl.TrustNot, h, shown)
+		form := w.Setup.TrustNot
+		switch {
+		case l.System:
+			form = w.Setup.TrustSystem
+		case l.App:
+			form = w.Setup.TrustApp
+		}
+		l.Text = fmt.Sprintf(form, h, shown)
 		doc.Hosts = append(doc.Hosts, l)
 	}
 	return render(doc)

@@ -184,45 +184,13 @@ func TestSessionBusIsNeverStarted(t *testing.T) {
 	}
 }
 
-func TestRouted(t *testing.T) {
-	for _, c := range []struct {
-		name string
-		env  map[string]string
-		own  bool
-		want bool
-	}{
-		{"the relay as proxy", map[string]string{"https_proxy": "http://127.0.0.1:5380"}, false, true},
-		{"without a scheme", map[string]string{"HTTPS_PROXY": "127.0.0.1:5380"}, false, true},
-		{"by name", map[string]string{"all_proxy": "http://localhost:5380/"}, false, true},
-		{"its proxy script", map[string]string{"https_proxy": "pac+http://127.0.0.1:5380/proxy.pac"}, false, true},
-		{"another proxy", map[string]string{"https_proxy": "http://proxy.example:5380"}, false, false},
-		{"another port", map[string]string{"https_proxy": "http://127.0.0.1:5381"}, false, false},
-		{"the first variable decides", map[string]string{"https_proxy": "http://proxy.example:1", "ALL_PROXY": "http://127.0.0.1:5380"}, false, false},
-		{"none", nil, false, false},
-		{"nonsense", map[string]string{"https_proxy": "::"}, false, false},
-		{"GNOME does not look there", map[string]string{"https_proxy": "http://127.0.0.1:5380", "XDG_CURRENT_DESKTOP": "ubuntu:GNOME"}, false, false},
-		{"unless it is told to", map[string]string{"https_proxy": "http://127.0.0.1:5380", "XDG_CURRENT_DESKTOP": "GNOME", "GIO_USE_PROXY_RESOLVER": "libproxy"}, false, true},
-		{"a client that looks itself", map[string]string{"https_proxy": "http://127.0.0.1:5380", "XDG_CURRENT_DESKTOP": "GNOME"}, true, true},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			get := func(name string) (string, bool) { v, ok := c.env[name]; return v, ok }
-			if got := routed(get, "127.0.0.1:5380", c.own); got != c.want {
-				t.Errorf("routed is %v", got)
-			}
-			if routed(get, "", c.own) {
-				t.Error("routed to a relay that does not listen")
-			}
-		})
-	}
-}
-
 func TestGajimReadsTheEnvironmentFrom24On(t *testing.T) {
 	for version, want := range map[string]bool{"1.7.3": false, "2.3.9": false, "2.4.0": true, "2.10.1": true, "3.0": true, "": false, "x": false, "2": false} {
-		if got := ownEnvironment(desktop.Client{Kind: desktop.Gajim, Version: version}); got != want {
+		if got := ownHTTP(desktop.Client{Kind: desktop.Gajim, Version: version}); got != want {
 			t.Errorf("%q: %v", version, got)
 		}
 	}
-	if ownEnvironment(desktop.Client{Kind: desktop.Dino, Version: "3.0"}) {
+	if ownHTTP(desktop.Client{Kind: desktop.Dino, Version: "3.0"}) {
 		t.Error("Dino does not")
 	}
 }

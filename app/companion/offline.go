@@ -112,7 +112,7 @@ func (f *Offline) TrustStatus(context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return trustStatus(config.Hosts, store, f.words)
+	return trustStatus(trusts{store, config.Hosts, f.paths.Bundle()}, f.words)
 }
 
 // RouteStatus answers NotRunning: the port is known only when it is open.

@@ -128,9 +128,20 @@ func (c *companion) hosts() []string {
 	return slices.Clone(c.config.Hosts)
 }
 
+// TrustStatus also takes over what was changed from outside: it is asked after each change.
 func (c *companion) TrustStatus(context.Context) (string, error) {
-	return trustStatus(c.hosts(), c.authority, c.words)
+	t := c.trusts()
+	if err := t.promote(); err != nil {
+		c.log.Warn("certificate not renewed", "error", err)
+	}
+	wake(c.look)
+	return trustStatus(t, c.words)
 }
+
+func (c *companion) trusts() trusts { return trusts{c.authority, c.hosts(), c.paths.Bundle()} }
+
+// view is what the state of a client depends on.
+func (c *companion) view() view { return view{listen: c.listen, trusts: c.trusts()} }
 
 func (c *companion) RouteStatus(context.Context) (string, error) {
 	return routeStatus(c.listen, c.words)

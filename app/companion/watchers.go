@@ -127,7 +127,7 @@ func (c *companion) watchClients(ctx context.Context, o Options) error {
 }
 
 func (c *companion) lookAt(ctx context.Context, session *desktop.Session, o Options) {
-	found, err := lookAtClients(ctx, session, c.paths.dirs(o.Getenv), c.listen)
+	found, err := lookAtClients(ctx, session, c.paths.dirs(o.Getenv), c.view())
 	if err != nil && ctx.Err() == nil {
 		c.log.Warn("clients not all seen", "error", err)
 	}

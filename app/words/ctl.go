@@ -35,7 +35,6 @@ type Ctl struct {
 	HostThere        string // %s
 	HostMissing      string // %s
 	HostNoCA         string
-	TrustNot         string // %s host, %s file
 	TrustHint        string // %s file, %s address
 	TrustNone        string
 	RouteNone        string
@@ -77,7 +76,6 @@ type Ctl struct {
 	UnknownClient    string // %s
 	NoClientFound    string // %s
 	CannotRoute      string
-	CannotTrust      string
 	StopWhenUploaded string
 }
 
@@ -116,7 +114,6 @@ func ctlEnglish() Ctl {
 		HostThere:        "%s is in the list already.",
 		HostMissing:      "%s is not in the list. See: holdfastctl hosts list",
 		HostNoCA:         "made when Holdfast runs",
-		TrustNot:         "%s: not installed anywhere by Holdfast. Certificate: %s",
 		TrustHint:        "A program that is told to trust this file can use the relay, for example: curl --cacert %s -x http://%s",
 		TrustNone:        "No upload server is set, so there is no certificate.",
 		RouteNone:        "No route is installed. Start a client with these variables to have it use Holdfast:",
@@ -158,7 +155,6 @@ func ctlEnglish() Ctl {
 		UnknownClient:    "%q is not a client that Holdfast knows; dino and gajim are",
 		NoClientFound:    "%s is not installed here.",
 		CannotRoute:      "Holdfast cannot install routes by itself. holdfastctl route status shows the variables to start a client with.",
-		CannotTrust:      "Holdfast cannot install certificates by itself. holdfastctl trust status shows where they are.",
 		StopWhenUploaded: "Stopping. Running uploads get 10 seconds to finish.",
 	}
 }
@@ -198,7 +194,6 @@ func ctlGerman() Ctl {
 		HostThere:        "%s ist schon eingetragen.",
 		HostMissing:      "%s ist nicht eingetragen. Siehe: holdfastctl hosts list",
 		HostNoCA:         "entsteht, wenn Holdfast läuft",
-		TrustNot:         "%s: von Holdfast nirgends installiert. Zertifikat: %s",
 		TrustHint:        "Ein Programm, das dieser Datei vertraut, kann das Relay benutzen, zum Beispiel: curl --cacert %s -x http://%s",
 		TrustNone:        "Es ist kein Upload-Server eingetragen, also gibt es kein Zertifikat.",
 		RouteNone:        "Es ist keine Umleitung eingerichtet. Mit diesen Variablen gestartet benutzt ein Programm Holdfast:",
@@ -240,7 +235,6 @@ func ctlGerman() Ctl {
 		UnknownClient:    "%q ist kein Programm, das Holdfast kennt; dino und gajim sind es",
 		NoClientFound:    "%s ist hier nicht installiert.",
 		CannotRoute:      "Holdfast kann Umleitungen nicht selbst einrichten. holdfastctl route status zeigt die Variablen, mit denen ein Programm zu starten ist.",
-		CannotTrust:      "Holdfast kann Zertifikate nicht selbst installieren. holdfastctl trust status zeigt, wo sie liegen.",
 		StopWhenUploaded: "Wird beendet. Laufende Uploads erhalten 10 Sekunden, um fertig zu werden.",
 	}
 }

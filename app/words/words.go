@@ -27,6 +27,7 @@ type Words struct {
 	Problem  Problem
 	Client   Client
 	Ctl      Ctl
+	Setup    Setup
 	Help     Help
 	Diagnose Diagnose
 	Views    Views
@@ -56,7 +57,7 @@ func Locale(getenv func(string) string) string {
 func english() *Words {
 	return &Words{
 		Lang: "en", Tray: trayEnglish(), Status: statusEnglish(), Network: networkEnglish(), Upload: uploadEnglish(),
-		Reason: reasonEnglish(), Problem: problemEnglish(), Client: clientEnglish(), Ctl: ctlEnglish(), Help: helpEnglish(),
+		Reason: reasonEnglish(), Problem: problemEnglish(), Client: clientEnglish(), Ctl: ctlEnglish(), Setup: setupEnglish(), Help: helpEnglish(),
 		Diagnose: diagnoseEnglish(), Views: viewsEnglish(),
 	}
 }
@@ -64,7 +65,7 @@ func english() *Words {
 func german() *Words {
 	return &Words{
 		Lang: "de", Tray: trayGerman(), Status: statusGerman(), Network: networkGerman(), Upload: uploadGerman(),
-		Reason: reasonGerman(), Problem: problemGerman(), Client: clientGerman(), Ctl: ctlGerman(), Help: helpGerman(),
+		Reason: reasonGerman(), Problem: problemGerman(), Client: clientGerman(), Ctl: ctlGerman(), Setup: setupGerman(), Help: helpGerman(),
 		Diagnose: diagnoseGerman(), Views: viewsGerman(),
 	}
 }

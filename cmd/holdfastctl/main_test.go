@@ -45,6 +45,11 @@ func scripts(t *testing.T, dir string) {
 			if err != nil {
 				return err
 			}
+			ctl, err := exec.LookPath("holdfastctl")
+			if err != nil {
+				return err
+			}
+			e.Setenv("BIN", filepath.Dir(ctl)) // for a PATH without the programs of this machine
 			e.Setenv("FREE", l.Addr().String())
 			e.Setenv("HOME", home)
 			e.Setenv("XDG_RUNTIME_DIR", run)
@@ -159,7 +164,12 @@ func TestArguments(t *testing.T) {
 		{[]string{"hosts", "rename", "a"}, exitUsage, "hosts rename"},
 		{[]string{"reset", "--client", "pidgin"}, exitUsage, "pidgin"},
 		{[]string{"reset", "--undo", "x", "--dry-run"}, exitUsage, "--undo"},
-		{[]string{"trust", "install"}, exitFailed, "holdfastctl trust status"},
+		{[]string{"trust", "install"}, exitFailed, "holdfastctl hosts add"},
+		{[]string{"trust", "install", "--system"}, exitFailed, "holdfastctl hosts add"},
+		{[]string{"trust", "explode"}, exitUsage, "trust explode"},
+		{[]string{"trust"}, exitUsage, "status|install|remove is missing"},
+		{[]string{"launch"}, exitUsage, "dino|gajim is missing"},
+		{[]string{"launch", "pidgin"}, exitUsage, "pidgin"},
 		{[]string{"route", "remove"}, exitFailed, "holdfastctl route status"},
 		{[]string{"route", "status"}, exitNotRunning, "not running"},
 		{[]string{"secret", "set"}, exitUsage, "set HOST"},

@@ -54,7 +54,7 @@ func verbs() map[string]verb {
 		"pause": (*shell).pause, "resume": (*shell).resume, "uploads": (*shell).uploads, "cancel": (*shell).cancel,
 		"try": (*shell).try, "hosts": (*shell).hosts, "pac": (*shell).pac, "trust": (*shell).trust,
 		"route": (*shell).route, "diagnose": (*shell).diagnose, "secret": (*shell).secret, "stop": (*shell).stop,
-		"version": (*shell).version, "completion": (*shell).completion,
+		"version": (*shell).version, "completion": (*shell).completion, "launch": (*shell).launch,
 	}
 }
 
@@ -64,6 +64,9 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer, 
 	err := s.dispatch(ctx, args)
 	if err == nil {
 		return exitOK
+	}
+	if code, ok := exitOf(err); ok {
+		return code // of a client; it has spoken for itself
 	}
 	code := exitFailed
 	usage, isUsage := errors.AsType[usageError](err)

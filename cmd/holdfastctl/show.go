@@ -192,43 +192,6 @@ func (s *shell) onlyStatus(verb string, args []string, cannot string) (asJSON bo
 	return false, usageError{verb, fmt.Sprintf(s.words.Ctl.UnknownVerb, verb+" "+rest[0])}
 }
 
-func (s *shell) trust(ctx context.Context, args []string) error {
-	asJSON, err := s.onlyStatus("trust", args, s.words.Ctl.CannotTrust)
-	if err != nil {
-		return err
-	}
-	svc, running, done, err := s.service(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
-	doc, err := svc.TrustStatus(ctx)
-	if err != nil {
-		return err
-	}
-	return s.show(doc, asJSON, func() error {
-		var d companion.TrustDocument
-		if err := ask(&d)(doc, nil); err != nil {
-			return err
-		}
-		if len(d.Hosts) == 0 {
-			s.say("%s", s.words.Ctl.TrustNone)
-			return nil
-		}
-		for _, h := range d.Hosts {
-			s.say("%s", h.Text)
-		}
-		if running && d.Hosts[0].CAFile != "" {
-			var route companion.RouteDocument
-			if err := ask(&route)(svc.RouteStatus(ctx)); err != nil {
-				return err
-			}
-			s.say(s.words.Ctl.TrustHint, d.Hosts[0].CAFile, route.Listen)
-		}
-		return nil
-	})
-}
-
 func (s *shell) route(ctx context.Context, args []string) error {
 	asJSON, err := s.onlyStatus("route", args, s.words.Ctl.CannotRoute)
 	if err != nil {

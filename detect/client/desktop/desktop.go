@@ -80,8 +80,8 @@ func (k Kind) objectPath() string {
 	return "/org/gajim/Gajim"
 }
 
-// program is the name of the native executable.
-func (k Kind) program() string {
+// Program is the name of the native executable.
+func (k Kind) Program() string {
 	if k == Dino {
 		return "dino-im"
 	}

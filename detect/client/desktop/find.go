@@ -22,7 +22,7 @@ func native(d Dirs, k Kind) string {
 		}
 		// Launchers of our own and the exports of Flatpak may lie in PATH too; only files named as the
 		// distributions name the program count.
-		p := filepath.Join(f, k.program())
+		p := filepath.Join(f, k.Program())
 		if st, err := os.Stat(p); err == nil && st.Mode().IsRegular() && st.Mode().Perm()&0o111 != 0 {
 			return p
 		}
@@ -46,7 +46,7 @@ func flatpak(d Dirs, k Kind) string {
 // Python packages say, what AppStream metadata says. The last may be behind (Dino 0.4.2 ships metadata of 0.4).
 func nativeVersion(d Dirs, k Kind) string {
 	if f, err := os.Open(d.root("var/lib/dpkg/status")); err == nil {
-		v := dpkgVersion(f, k.program())
+		v := dpkgVersion(f, k.Program())
 		_ = f.Close() // read only
 		if v != "" {
 			return v

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -165,4 +166,21 @@ func (e *exit) wait(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// fileLimit is more than the certificates of a system take.
+const fileLimit = 8 << 20
+
+// ReadFile reads a file as the process sees it, in its own mounts (proc(5), root).
+func (in Instance) ReadFile(path string) ([]byte, error) {
+	f, err := os.Open(filepath.Join("/proc", strconv.Itoa(in.PID), "root", path))
+	if err != nil {
+		return nil, fmt.Errorf("look into %s: %w", in.Kind, err)
+	}
+	defer func() { _ = f.Close() }() // read only
+	data, err := io.ReadAll(io.LimitReader(f, fileLimit))
+	if err != nil {
+		return nil, fmt.Errorf("look into %s: %w", in.Kind, err)
+	}
+	return data, nil
 }

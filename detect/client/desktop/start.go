@@ -52,7 +52,48 @@ func (in Instance) Launch() Launch {
 			l.Argv = append(l.Argv, a)
 		}
 	}
-	return l
+	return in.launched(l)
+}
+
+// launched starts a client that `holdfastctl launch` started in the same way: what it had set for this one process,
+// certificates among it, cannot be set from outside. The variables that it noted are as they were.
+func (in Instance) launched(l Launch) Launch {
+	by, ok := in.Env("HOLDFAST_LAUNCHED")
+	if !ok || !filepath.IsAbs(by) {
+		return l
+	}
+	if st, err := os.Stat(by); err != nil || !st.Mode().IsRegular() {
+		return l // Holdfast was removed
+	}
+	names, _ := in.Env("HOLDFAST_SET")
+	set := append(strings.Split(names, ","), "HOLDFAST_SET", "HOLDFAST_LAUNCHED")
+	var env []string
+	for _, e := range in.env {
+		name, value, _ := strings.Cut(e, "=")
+		if was, ok := strings.CutPrefix(name, "HOLDFAST_WAS_"); ok {
+			env = append(env, was+"="+value)
+		}
+	}
+	for _, e := range l.Env {
+		name, _, _ := strings.Cut(e, "=")
+		if !strings.HasPrefix(name, "HOLDFAST_WAS_") && !slices.Contains(set, name) {
+			env = append(env, e)
+		}
+	}
+	if in.Install != Native {
+		env = nil // of the sandbox
+	}
+	var args []string
+	if in.Install == Native {
+		// The first words are the interpreter of a script, and the program.
+		for i, a := range l.Argv {
+			if filepath.Base(a) == in.Kind.Program() {
+				args = l.Argv[i+1:]
+				break
+			}
+		}
+	}
+	return Launch{Argv: append([]string{by, "launch", string(in.Kind), "--"}, args...), Env: env, Dir: l.Dir}
 }
 
 // DefaultLaunch is how a client that did not run is started. env is the environment of the person's session.

@@ -1,0 +1,93 @@
+package words
+
+// Setup is what is said about trusting, routing and starting clients.
+type Setup struct {
+	TrustNot       string // %s host, %s file
+	TrustApp       string // %s host, %s file
+	TrustSystem    string // %s host, %s file
+	NoBubblewrap   string
+	BundleReason   string
+	BundleGone     string
+	SystemReason   string // %s host
+	SystemGone     string // %s host
+	WouldDo        string
+	Step           string // %s path, %s reason
+	NothingToDo    string
+	TrustDoneApp   string
+	TrustDoneAll   string
+	TrustRemoved   string
+	RestartClients string
+	HelperRoot     string
+	HelperOwner    string // %s program
+	HelperInput    string // %s why
+	HelperUID      string
+	HelperDone     string // %s host
+	HelperGone     string // %s host
+	NoPkexec       string // %s command
+	AdminRefused   string
+	LaunchBypassed string // %s client
+	LaunchRestart  string // %s client
+	LaunchNoTrust  string // %s client
+}
+
+func setupEnglish() Setup {
+	return Setup{
+		TrustNot:       "%s: no client trusts it yet. To change that: holdfastctl trust install. Certificate: %s",
+		TrustApp:       "%s: trusted by Dino and Gajim when they are started from the menu or with holdfastctl launch. Certificate: %s",
+		TrustSystem:    "%s: trusted by all programs of this computer. Certificate: %s",
+		NoBubblewrap:   "Without being admin this needs bubblewrap, and it is missing or people may not use it here. Install it (Debian: apt install bubblewrap), or use: holdfastctl trust install --system",
+		BundleReason:   "the system's certificates and those of your upload servers, only for clients that Holdfast starts",
+		BundleGone:     "removed; clients no longer trust Holdfast",
+		SystemReason:   "%s is trusted by all programs of this computer; asks for the password",
+		SystemGone:     "removed; %s is no longer trusted; asks for the password",
+		WouldDo:        "Nothing was changed. This would be done:",
+		Step:           "%s: %s",
+		NothingToDo:    "There is nothing to do.",
+		TrustDoneApp:   "Dino and Gajim trust Holdfast when they are started from the menu or with holdfastctl launch. No other program does.",
+		TrustDoneAll:   "All programs of this computer trust Holdfast for your upload servers.",
+		TrustRemoved:   "Nothing on this computer trusts Holdfast any longer.",
+		RestartClients: "Clients that run must be started again.",
+		HelperRoot:     "this command is for the admin: holdfastctl trust install --system asks for the password and runs it",
+		HelperOwner:    "%s can be changed by others than the admin, so it is not run as the admin. Install Holdfast as a package.",
+		HelperInput:    "the certificate cannot be read from standard input: %s",
+		HelperUID:      "it is not known for whom this is done; run it with pkexec or sudo",
+		HelperDone:     "%s is trusted by this computer.",
+		HelperGone:     "%s is no longer trusted by this computer.",
+		NoPkexec:       "pkexec is not installed, so the password cannot be asked for. As the admin run: %s",
+		AdminRefused:   "The admin's password was not given, or the change was refused.",
+		LaunchBypassed: "%s is started without Holdfast, because Holdfast does not answer. Uploads go directly.",
+		LaunchRestart:  "%s is running without Holdfast already. Quit it and start it again to use Holdfast.",
+		LaunchNoTrust:  "%s is started without Holdfast, because it does not trust it yet. To change that: holdfastctl trust install",
+	}
+}
+
+func setupGerman() Setup {
+	return Setup{
+		TrustNot:       "%s: noch vertraut ihm kein Programm. Ändern mit: holdfastctl trust install. Zertifikat: %s",
+		TrustApp:       "%s: Dino und Gajim vertrauen ihm, wenn sie aus dem Menü oder mit holdfastctl launch gestartet werden. Zertifikat: %s",
+		TrustSystem:    "%s: alle Programme dieses Computers vertrauen ihm. Zertifikat: %s",
+		NoBubblewrap:   "Ohne Verwalterrechte braucht es dafür bubblewrap; das fehlt oder darf hier nicht benutzt werden. Installieren Sie es (Debian: apt install bubblewrap), oder: holdfastctl trust install --system",
+		BundleReason:   "die Zertifikate des Systems und die Ihrer Upload-Server, nur für Programme, die Holdfast startet",
+		BundleGone:     "wird entfernt; Programme vertrauen Holdfast dann nicht mehr",
+		SystemReason:   "alle Programme dieses Computers vertrauen %s; fragt nach dem Passwort",
+		SystemGone:     "wird entfernt; %s gilt dann nicht mehr als vertraut; fragt nach dem Passwort",
+		WouldDo:        "Es wurde nichts geändert. Dies geschähe:",
+		Step:           "%s: %s",
+		NothingToDo:    "Es ist nichts zu tun.",
+		TrustDoneApp:   "Dino und Gajim vertrauen Holdfast, wenn sie aus dem Menü oder mit holdfastctl launch gestartet werden. Sonst vertraut ihm kein Programm.",
+		TrustDoneAll:   "Alle Programme dieses Computers vertrauen Holdfast für Ihre Upload-Server.",
+		TrustRemoved:   "Nichts auf diesem Computer vertraut Holdfast noch.",
+		RestartClients: "Laufende Programme müssen neu gestartet werden.",
+		HelperRoot:     "dieser Befehl ist für den Verwalter: holdfastctl trust install --system fragt nach dem Passwort und ruft ihn auf",
+		HelperOwner:    "%s kann von anderen als dem Verwalter geändert werden und läuft darum nicht mit seinen Rechten. Installieren Sie Holdfast als Paket.",
+		HelperInput:    "das Zertifikat ist nicht von der Standardeingabe lesbar: %s",
+		HelperUID:      "es ist nicht bekannt, für wen dies geschieht; rufen Sie es mit pkexec oder sudo auf",
+		HelperDone:     "Dieser Computer vertraut %s.",
+		HelperGone:     "Dieser Computer vertraut %s nicht mehr.",
+		NoPkexec:       "pkexec ist nicht installiert, darum kann nicht nach dem Passwort gefragt werden. Als Verwalter: %s",
+		AdminRefused:   "Das Passwort des Verwalters wurde nicht gegeben, oder die Änderung wurde abgelehnt.",
+		LaunchBypassed: "%s wird ohne Holdfast gestartet, denn Holdfast antwortet nicht. Uploads gehen direkt.",
+		LaunchRestart:  "%s läuft schon ohne Holdfast. Beenden und starten Sie es neu, um Holdfast zu benutzen.",
+		LaunchNoTrust:  "%s wird ohne Holdfast gestartet, denn es vertraut ihm noch nicht. Ändern mit: holdfastctl trust install",
+	}
+}
