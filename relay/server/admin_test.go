@@ -31,3 +31,16 @@ func TestVerboseHealthIsOnlyOnTheAdminsSide(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatAnAdminWatchesIsThereBeforeItHappens(t *testing.T) {
+	l := newLab(t)
+	for _, m := range []string{
+		`holdfast_grace_total{client="desktop",window="ultra"} 0`, `holdfast_grace_total{client="mobile",window="base"} 0`,
+		`holdfast_beyond_grace_total{client="unknown"} 0`, `holdfast_refusals_total{code="token-late"} 0`,
+		`holdfast_refusals_total{code="storage-full"} 0`, `holdfast_sessions_total{event="new"} 0`, `holdfast_address_changes_total 0`,
+	} {
+		if metric(t, l, m) == "" {
+			t.Errorf("the metrics miss %s", m)
+		}
+	}
+}

@@ -4,6 +4,9 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"holdfast/detect/client"
+	"holdfast/relay/server/admit"
 )
 
 // metrics counts what an admin wants to see. Labels come from short fixed lists, never from what a client sends.
@@ -48,11 +51,32 @@ func newMetrics(reg *prometheus.Registry) *metrics {
 			Buckets: []float64{.001, .005, .02, .1, .5, 2, 10, 60, 600},
 		}, []string{"method"}),
 	}
+	m.zero()
 	if reg != nil {
 		reg.MustRegister(m.uploads, m.uploaded, m.downloaded, m.refusals, m.grace, m.beyond, m.sessions, m.changes,
 			m.removed, m.limited, m.running, m.latency)
 	}
 	return m
+}
+
+// zero makes the counters an admin watches be there before anything is counted: a rule sees the first event only as a
+// step from zero.
+func (m *metrics) zero() {
+	for _, r := range Refusals() {
+		m.refusals.WithLabelValues(r.Code)
+	}
+	for _, k := range []client.Kind{client.Unknown, client.Desktop, client.Mobile, client.Web, client.Library} {
+		m.beyond.WithLabelValues(k.String())
+		for _, w := range []admit.Window{admit.Base, admit.Mobile, admit.Desktop, admit.Restore, admit.Ultra} {
+			m.grace.WithLabelValues(string(w), k.String())
+		}
+	}
+	for _, event := range []string{"new", "restored"} {
+		m.sessions.WithLabelValues(event)
+	}
+	for _, by := range []string{"address", "identity"} {
+		m.limited.WithLabelValues(by)
+	}
 }
 
 func (m *metrics) took(method string, d time.Duration) {

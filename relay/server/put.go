@@ -123,8 +123,8 @@ func (s *Server) verifyPut(set *active, r *http.Request) (*upload, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.ContentLength < 0 {
-		return nil, ErrNoLength
+	if r.ContentLength < 0 || r.ContentLength == 0 && r.Header.Get("Content-Length") == "" {
+		return nil, ErrNoLength // nothing said is not "empty": the length is what was signed
 	}
 	if r.Header.Get("Content-Range") != "" { // RFC 9110 section 14.5: a part must not become the whole
 		u := &upload{path: sl.path, size: sl.size}

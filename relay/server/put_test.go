@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -118,6 +119,40 @@ func TestAPutWithoutALengthIs411(t *testing.T) {
 	l := newLab(t)
 	resp := l.do(http.MethodPut, l.sign(token.V2, "a/chunked", 5).url, io.MultiReader(strings.NewReader("hello")), "Content-Type: text/plain")
 	want(t, resp, 411, "length-required")
+}
+
+func TestAPutThatSaysNothingOfItsLengthIsNotAnEmptyFile(t *testing.T) {
+	l := newLab(t)
+	base, err := url.Parse(l.base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name, field string
+		want        string
+	}{
+		{"without Content-Length", "", "HTTP/1.1 411 "},
+		{"with an empty body said so", "Content-Length: 0\r\n", "HTTP/1.1 201 "},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c, err := net.Dial("tcp", base.Host)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = c.Close() }()
+			if err := c.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			target := strings.TrimPrefix(l.sign(token.V, "a/empty", 0).url, base.Scheme+"://"+base.Host)
+			if _, err := fmt.Fprintf(c, "PUT %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%s\r\n", target, tt.field); err != nil {
+				t.Fatal(err)
+			}
+			answer, err := io.ReadAll(c)
+			if err != nil || !strings.HasPrefix(string(answer), tt.want) {
+				t.Errorf("got %q, %v; want %s", answer, err, tt.want)
+			}
+		})
+	}
 }
 
 func TestASlotTakesOneFile(t *testing.T) {
