@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -74,6 +75,7 @@ func check(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	if c != nil {
 		issuers := checkSecrets(r, c)
+		checkGrace(r, c.Grace)
 		checkListen(ctx, r, "listen", c.Server.Listen, c.TLS.Cert != "")
 		if c.Server.MetricsListen != "" {
 			checkListen(ctx, r, "metrics listen", c.Server.MetricsListen, false)
@@ -100,6 +102,8 @@ func check(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 
 // checkSecrets reads the secrets and judges them and the files they lie in. nil: there are none to go on with.
 func checkSecrets(r *report, c *config) []token.Issuer {
+	named := len(c.blocks())
+	c = c.withSchemes()
 	stand := *c
 	var pending []string
 	replace := func(file *string, inline *[]secret) {
@@ -147,7 +151,45 @@ func checkSecrets(r *report, c *config) []token.Issuer {
 		}
 		r.pass("secrets", "%s", text)
 	}
+	if len(issuers) != named {
+		return nil // what is signed with some of them is not known; said by config
+	}
 	return issuers
+}
+
+// withSchemes gives every secret a scheme, so that one for which none could be read is judged all the same.
+func (c *config) withSchemes() *config {
+	stand, any := *c, []scheme{{token.V2}}
+	if a := &stand.Auth; len(a.Schemes) == 0 && (len(a.Secrets) > 0 || a.SecretFile != "") {
+		a.Schemes = any
+	}
+	stand.Auth.Issuers = slices.Clone(c.Auth.Issuers)
+	for i := range stand.Auth.Issuers {
+		if is := &stand.Auth.Issuers[i]; len(is.Schemes) == 0 && (len(is.Secrets) > 0 || is.SecretFile != "") {
+			is.Schemes = any
+		}
+	}
+	return &stand
+}
+
+// checkGrace compares the windows: one that ends before another that is open to more clients never admits anything.
+func checkGrace(r *report, g graceConfig) {
+	type window struct {
+		name   string
+		length duration
+	}
+	longest, good := window{"base", g.Base}, true
+	for _, w := range []window{{"mobile", g.Mobile}, {"desktop", g.Desktop}, {"restore", g.Restore}, {"ultra", g.Ultra}} {
+		if w.length < longest.length {
+			r.fail("grace", "%s (%s) is shorter than %s (%s), so it never admits anything", w.name, w.length, longest.name, longest.length)
+			good = false
+			continue
+		}
+		longest = w
+	}
+	if good {
+		r.pass("grace", "base %s, mobile %s, desktop %s, restore %s, ultra %s", g.Base, g.Mobile, g.Desktop, g.Restore, g.Ultra)
+	}
 }
 
 // checkTLS looks at the certificate.

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -91,8 +92,11 @@ func TestCheckSaysExactlyWhatIsWrong(t *testing.T) {
 			server, path, dir+"/state", secret, more)
 	}
 	strong := "0123456789abcdef-strong"
-	file := filepath.Join(dir, "a-file")
+	file, weak := filepath.Join(dir, "a-file"), filepath.Join(dir, "weak")
 	replace(t, file, "")
+	if err := os.WriteFile(weak, []byte("# two\n"+strong+"-too\nshort\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct {
 		name, text string
 		mode       os.FileMode
@@ -103,6 +107,24 @@ func TestCheckSaysExactlyWhatIsWrong(t *testing.T) {
 			`FAIL  config: FILE:4: unknown key "idle_timout" in [server]; did you mean "idle_timeout"?`,
 			`FAIL  secrets: weak secret: FILE: secret 1: it has 6 bytes, and fewer than 16 can be guessed`,
 			`FAIL  storage.path: ` + file + ` is not a folder`,
+		}},
+		{"a weak secret whose schemes are misspelt", strings.Replace(base("", file, "secret", ""), "schemes", "schems", 1), 0o600, []string{
+			`FAIL  config: FILE:9: unknown key "schems" in [auth]; did you mean "schemes"?`,
+			`FAIL  config: FILE: auth.schemes is missing`,
+			`FAIL  secrets: weak secret: FILE: secret 1: it has 6 bytes, and fewer than 16 can be guessed`,
+			`FAIL  storage.path: ` + file + ` is not a folder`,
+		}},
+		{"a scheme that is none, and windows in the wrong order", strings.Replace(base("", dir+"/files", "secret", "[grace]\nbase = \"30h\"\n"), "v2", "v4", 1), 0o600, []string{
+			`FAIL  config: FILE:9: auth.schemes: unknown scheme "v4": `,
+			`FAIL  secrets: weak secret: FILE: secret 1: it has 6 bytes, and fewer than 16 can be guessed`,
+			`FAIL  grace: mobile (12h) is shorter than base (30h), so it never admits anything`,
+			`FAIL  grace: desktop (24h) is shorter than base (30h), so it never admits anything`,
+		}},
+		{"a weak secret in a file of its own", base("", dir+"/files", strong, "[[auth.issuer]]\nschemes = [\"jwt\"]\nsecret_file = "+strconv.Quote(weak)+"\n"), 0o600, []string{
+			`FAIL  secrets: weak secret: ` + weak + `: secret 2: it has 5 bytes, and fewer than 16 can be guessed`,
+		}},
+		{"a secret file that is not there", strings.Replace(base("", dir+"/files", strong, ""), "secrets = [\""+strong+"\"]", "secret_file = \"/does/not/exist\"", 1), 0o600, []string{
+			`FAIL  secrets: read the secret file: open /does/not/exist`,
 		}},
 		{"a file that everybody can read", base("", dir+"/files", strong, ""), 0o644, []string{
 			`FAIL  secrets: secret readable by others: FILE: mode 0644 lets every user of this machine at it; chmod 600 FILE`,

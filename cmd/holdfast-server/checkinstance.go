@@ -109,7 +109,12 @@ func (in *instance) claims(s token.Scheme, user string, issued time.Time) token.
 
 // put uploads to a slot.
 func (in *instance) put(ctx context.Context, s slot, body string, header map[string]string) (answer, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPut, "http://"+in.addr+s.Target, strings.NewReader(body))
+	return in.send(ctx, http.MethodPut, s, body, header)
+}
+
+// send sends a request with the credential of a slot.
+func (in *instance) send(ctx context.Context, method string, s slot, body string, header map[string]string) (answer, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+in.addr+s.Target, strings.NewReader(body))
 	if err != nil {
 		return answer{}, err
 	}
@@ -177,6 +182,7 @@ func checkInstance(ctx context.Context, r *report, c *config, issuers []token.Is
 	p.windows(ctx)
 	p.address(ctx)
 	p.restart(ctx)
+	p.resume(ctx)
 	if err := p.in.shutdown(); err != nil {
 		return err
 	}

@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -134,17 +137,9 @@ func (p *proof) clients() {
 // windows: every grace window ends where it is configured to end.
 func (p *proof) windows(ctx context.Context) {
 	g := p.conf.Grace
-	order := []struct {
-		name   string
-		length duration
-	}{{"base", g.Base}, {"mobile", g.Mobile}, {"desktop", g.Desktop}, {"restore", g.Restore}, {"ultra", g.Ultra}}
-	for i := 1; i < len(order); i++ {
-		if order[i].length < order[i-1].length {
-			p.fail("grace", "%s (%s) is shorter than %s (%s), so it never admits anything", order[i].name, order[i].length, order[i-1].name, order[i-1].length)
-			return
-		}
+	if !slices.IsSorted([]duration{g.Base, g.Mobile, g.Desktop, g.Restore, g.Ultra}) {
+		return // said by grace
 	}
-	p.pass("grace", "base %s, mobile %s, desktop %s, restore %s, ultra %s", g.Base, g.Mobile, g.Desktop, g.Restore, g.Ultra)
 	with := string(p.timed.scheme)
 	if p.timed.added {
 		with += ", added for this proof since no configured scheme has a time and an identity"
@@ -287,4 +282,47 @@ func (p *proof) untrusted(ctx context.Context) {
 		err = fmt.Errorf("X-Forwarded-For from %s is believed", outside)
 	}
 	p.verdict("untrusted proxy", "X-Forwarded-For from anywhere else changes nothing", err)
+}
+
+// resume: an upload of which a part has come goes on after a restart, by the slot's own URL.
+func (p *proof) resume(ctx context.Context) {
+	err := func() error {
+		s, err := signed(p.conf, p.in.claims(p.timed.scheme, "cut@example.org", p.in.now()), p.timed.issuer)
+		if err != nil {
+			return err
+		}
+		first, rest := checkBody[:3], checkBody[3:]
+		header := map[string]string{
+			"Holdfast-Upload": rand.Text()[:22], "Upload-Length": strconv.Itoa(len(checkBody)), "Holdfast-Slot-Type": "text/plain",
+			"Content-Type": "application/partial-upload", "Upload-Offset": "0", "Upload-Complete": "?0", "User-Agent": desktopAgent,
+		}
+		a, err := p.in.send(ctx, http.MethodPatch, s, first, header)
+		if err != nil {
+			return err
+		}
+		if a.status != http.StatusNoContent {
+			return fmt.Errorf("the first part was answered with %s", a)
+		}
+		if err := p.in.shutdown(); err != nil {
+			return err
+		}
+		if err := p.in.start(); err != nil {
+			return err
+		}
+		if a, err = p.in.send(ctx, http.MethodHead, s, "", header); err != nil {
+			return err
+		}
+		if got := a.header.Get("Upload-Offset"); got != strconv.Itoa(len(first)) {
+			return fmt.Errorf("after a restart %q of %d bytes are known (%s)", got, len(first), a)
+		}
+		header["Upload-Offset"], header["Upload-Complete"] = strconv.Itoa(len(first)), "?1"
+		if a, err = p.in.send(ctx, http.MethodPatch, s, rest, header); err != nil {
+			return err
+		}
+		if a.status != http.StatusCreated {
+			return fmt.Errorf("the last part was answered with %s", a)
+		}
+		return nil
+	}()
+	p.verdict("resume", fmt.Sprintf("an upload cut after %d of %d bytes goes on after a restart: 204, then 201", 3, len(checkBody)), err)
 }

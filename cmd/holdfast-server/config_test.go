@@ -35,6 +35,8 @@ func TestWhatIsSaidOfAWrongConfiguration(t *testing.T) {
 		{"nothing but the needed keys", good, nil},
 		{"a misspelt key", "[server]\nlisen = \"x\"\n" + good, []string{`:2: unknown key "lisen" in [server]; did you mean "listen"?`}},
 		{"a misspelt table", good + "[grce]\nbase = \"8h\"\n", []string{`:4: unknown table [grce]; did you mean [grace]?`}},
+		{"a short table with two letters swapped", good + "[lgo]\nlevel = \"info\"\n", []string{`:4: unknown table [lgo]; did you mean [log]?`}},
+		{"the beginning of a key", good + "[limits]\nmax_upload = 1\n", []string{`:5: unknown key "max_upload" in [limits]; did you mean "max_upload_size"?`}},
 		{"a key in the wrong table", good + "[server]\nmax_upload_size = 1\n", []string{`:5: unknown key "max_upload_size" in [server]; it belongs into [limits]`}},
 		{"a key of an issuer misspelt", "[[auth.issuer]]\nscheme = [\"v\"]\nschemes = [\"v\"]\nsecrets = [\"x\"]\n", []string{`:2: unknown key "scheme" in [auth.issuer]; did you mean "schemes"?`}},
 		{"several mistakes at once", "[server]\nidle_timeout = \"soon\"\n[limits]\nmin_free = \"much\"\nfoo = 1\n" + good, []string{

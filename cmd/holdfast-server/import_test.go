@@ -16,6 +16,8 @@ func TestNotesOfAnImport(t *testing.T) {
 			`server.listen: the old configuration wants a unix socket and names none; write it like "unix:/run/holdfast/http.sock"`},
 		{"a proxy that is no address", "[server]\ntrusted_proxies = [\"nginx\", \"::1\"]\n",
 			`server.trusted_proxies: "nginx" is not an address or a network like "127.0.0.1/32"`},
+		{"a level of the log that is none", "[logging]\nlevel = \"loud\"\n",
+			`logging.level: "loud" must be one of debug, info, warn, error; the default is taken`},
 		{"a key of the first versions that has no counterpart", "RedisAddr = \"x\"\n",
 			"no counterpart for RedisAddr: the state lies in storage.state; no other service is needed"},
 	}

@@ -202,8 +202,13 @@ func (im *imported) logging() {
 		if v == "warning" {
 			v = "warn"
 		}
-		if (&oneOf[levelValues]{}).UnmarshalText([]byte(v)) == nil {
+		if v == "trace" {
+			v = "debug"
+		}
+		if err := (&oneOf[levelValues]{}).UnmarshalText([]byte(v)); err == nil {
 			im.set("log", "level", "%s", quote(v))
+		} else {
+			im.note("%s: %v; the default is taken", im.name("logging.level", "server.loglevel", "log.level"), err)
 		}
 	}
 	if im.on(false, "server.loggingjson", "logging.json") {

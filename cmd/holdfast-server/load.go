@@ -190,33 +190,44 @@ func tableNames(tables map[string][]string) []string {
 	return out
 }
 
-// nearest returns the candidate that is at most a third of its letters away from word; empty: none.
+// nearest returns the candidate that is at most a third of its letters away from word, or the only one of which word is
+// the beginning; empty: none.
 func nearest(word string, candidates []string) string {
+	word = strings.ToLower(word)
 	best, least := "", 1<<30
+	var begun []string
 	for _, c := range candidates {
-		if d := distance(strings.ToLower(word), c); d < least && d <= max(1, len(c)/3) {
+		if d := distance(word, c); d < least && d <= max(1, len(c)/3) {
 			best, least = c, d
 		}
+		if len(word) > 2 && strings.HasPrefix(c, word) {
+			begun = append(begun, c)
+		}
+	}
+	if best == "" && len(begun) == 1 {
+		return begun[0]
 	}
 	return best
 }
 
-// distance is the Levenshtein distance.
+// distance is how many letters are wrong, missing, too many, or changed places with their neighbour.
 func distance(a, b string) int {
-	row := make([]int, len(b)+1)
+	older, old, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j
 	}
 	for i := range len(a) {
-		diagonal := row[0]
+		older, old, row = old, row, older
 		row[0] = i + 1
 		for j := range len(b) {
-			cost := diagonal
+			cost := old[j]
 			if a[i] != b[j] {
 				cost++
 			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+			row[j+1] = min(cost, row[j]+1, old[j+1]+1)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				row[j+1] = min(row[j+1], older[j-1]+1)
+			}
 		}
 	}
 	return row[len(b)]

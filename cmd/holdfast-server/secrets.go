@@ -20,20 +20,17 @@ import (
 // folder is a first start: it is made, with a random secret, and told of by made.
 func (c *config) issuers(made func(file string)) ([]token.Issuer, error) {
 	var out []token.Issuer
-	add := func(schemes []scheme, inline []secret, file string, legacy bool) error {
-		if len(schemes) == 0 {
-			return nil
-		}
-		is := token.Issuer{LegacyFullPath: legacy}
-		for _, s := range schemes {
+	for _, b := range c.blocks() {
+		is := token.Issuer{LegacyFullPath: b.LegacyFullPath}
+		for _, s := range b.Schemes {
 			if !slices.Contains(is.Schemes, s.Scheme) {
 				is.Schemes = append(is.Schemes, s.Scheme)
 			}
 		}
-		for _, s := range inline {
+		for _, s := range b.Secrets {
 			is.Secrets = append(is.Secrets, s.Secret)
 		}
-		if file != "" {
+		if file := b.SecretFile; file != "" {
 			more, err := readSecrets(file)
 			if errors.Is(err, fs.ErrNotExist) && c.makesSecret(file) && made != nil {
 				if err = writeSecret(file); err == nil {
@@ -42,22 +39,20 @@ func (c *config) issuers(made func(file string)) ([]token.Issuer, error) {
 				}
 			}
 			if err != nil {
-				return err
+				return nil, err
 			}
 			is.Secrets = append(is.Secrets, more...)
 		}
 		out = append(out, is)
-		return nil
-	}
-	if err := add(c.Auth.Schemes, c.Auth.Secrets, c.Auth.SecretFile, c.Auth.LegacyFullPath); err != nil {
-		return nil, err
-	}
-	for _, is := range c.Auth.Issuers {
-		if err := add(is.Schemes, is.Secrets, is.SecretFile, is.LegacyFullPath); err != nil {
-			return nil, err
-		}
 	}
 	return out, nil
+}
+
+// blocks are the issuers as the file has them: [auth] itself, then each [[auth.issuer]]; without those that name no scheme.
+func (c *config) blocks() []issuerConfig {
+	a := c.Auth
+	all := append([]issuerConfig{{a.Schemes, a.Secrets, a.SecretFile, a.LegacyFullPath}}, a.Issuers...)
+	return slices.DeleteFunc(all, func(b issuerConfig) bool { return len(b.Schemes) == 0 })
 }
 
 // makesSecret reports whether a missing secret file is ours to make: only in the state folder, which is ours.
@@ -152,12 +147,17 @@ type warning struct {
 // warnings lists weak secrets and files that others can read.
 func (c *config) warnings(issuers []token.Issuer) []warning {
 	var out []warning
-	n := 0
-	for _, is := range issuers {
-		for _, s := range is.Secrets {
-			n++
+	blocks := c.blocks()
+	seen := map[string]int{} // secrets by file
+	for i, is := range issuers {
+		for j, s := range is.Secrets {
+			file := c.file
+			if j >= len(blocks[i].Secrets) {
+				file = blocks[i].SecretFile
+			}
+			seen[file]++
 			if why := weakness(s); why != "" {
-				out = append(out, warning{what: "weak secret", file: c.file, why: fmt.Sprintf("secret %d: %s", n, why)})
+				out = append(out, warning{what: "weak secret", file: file, why: fmt.Sprintf("secret %d: %s", seen[file], why)})
 			}
 		}
 	}
