@@ -93,6 +93,7 @@ func Run(ctx context.Context, p Paths, o Options) error {
 		o.Log.Warn("past uploads could not all be read", "lines", damaged)
 	}
 	secrets := &keys{store: credential.New(), stamp: p.secretStamp(), tell: func(k agent.Keyring) { c.agent.Tell(agent.KeyringAnswered{Keyring: k}) }}
+	c.secrets = secrets
 	if c.relay, err = relay.New(relay.Config{
 		Leaves: c.authority, Keys: secrets, Roots: roots, SpoolDir: p.Cache, UID: uid, Log: o.Log,
 		GiveUp:   config.GiveUp,

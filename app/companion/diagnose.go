@@ -2,145 +2,130 @@ package companion
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
-	"fmt"
-	"net"
-	"net/http"
-	"net/netip"
-	"strconv"
-	"sync"
-	"time"
+	"encoding/json"
+	"strings"
 
 	"holdfast/app/agent"
-	"holdfast/app/words"
+	"holdfast/app/control"
+	"holdfast/app/diagnose"
 	"holdfast/relay"
+	"holdfast/relay/authority"
+	"holdfast/relay/credential"
 )
 
-// checkTime is how long one check may take.
-const checkTime = 8 * time.Second
-
-// Check is one line of the document of Diagnose.
-type Check struct {
-	Name   string `json:"name"` // network, relay, keyring, host
-	Host   string `json:"host,omitempty"`
-	OK     bool   `json:"ok"`
-	Text   string `json:"text"`
-	Remedy string `json:"remedy,omitempty"`
-}
-
-// Diagnosis is the document of Diagnose.
-type Diagnosis struct {
-	Schema int     `json:"schema"`
-	OK     bool    `json:"ok"`
-	Checks []Check `json:"checks"`
-}
-
-// diagnose finds out what is missing. Every answer is of now.
-func diagnose(ctx context.Context, s agent.State, hosts []string, roots *x509.CertPool, w *words.Words) Diagnosis {
-	d := Diagnosis{Schema: 1, OK: true}
-	d.Checks = append(d.Checks, checkNetwork(s, w), checkRelay(ctx, s.Relay.Listen, w), checkKeyring(s, w))
-	if len(hosts) == 0 {
-		said := w.Diagnose.NoHosts
-		d.Checks = append(d.Checks, Check{Name: "host", Text: said.Text, Remedy: said.Remedy})
+// Diagnose looks at everything an upload needs. Every answer is of now.
+func (c *companion) Diagnose(ctx context.Context) (string, error) {
+	s := c.agent.State()
+	c.mu.Lock()
+	wanted := c.started.Listen
+	c.mu.Unlock()
+	if c.inherited || anyPort(wanted) {
+		wanted = ""
 	}
-	found := make([]Check, len(hosts))
-	var wg sync.WaitGroup
-	for i, h := range hosts {
-		wg.Go(func() { found[i] = checkHost(ctx, h, roots, w) })
-	}
-	wg.Wait()
-	d.Checks = append(d.Checks, found...)
-	for _, c := range d.Checks {
-		// Uploads work without a keyring.
-		d.OK = d.OK && (c.OK || c.Name == "keyring")
-	}
-	return d
-}
-
-func checkNetwork(s agent.State, w *words.Words) Check {
-	c := Check{Name: "network"}
-	switch {
-	case s.Network.Portal:
-		c.Text, c.Remedy = fmt.Sprintf(w.Diagnose.NetworkPortal.Text, s.Network.Name), w.Diagnose.NetworkPortal.Remedy
-	case !s.Network.Online:
-		c.Text, c.Remedy = w.Diagnose.NetworkNone.Text, w.Diagnose.NetworkNone.Remedy
-	default:
-		c.OK, c.Text = true, fmt.Sprintf(w.Diagnose.NetworkOK, w.NetworkLine(s.Network))
-	}
-	return c
-}
-
-func checkRelay(ctx context.Context, listen string, w *words.Words) Check {
-	bad := func(err error) Check {
-		said := w.Diagnose.RelayBad
-		return Check{Name: "relay", Text: fmt.Sprintf(said.Text, listen, err), Remedy: said.Remedy}
-	}
-	ctx, cancel := context.WithTimeout(ctx, checkTime)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+listen+"/healthz", nil)
+	doc, err := c.TrustStatus(ctx)
 	if err != nil {
-		return bad(err)
+		return "", err
 	}
-	// No proxy: the relay itself is asked.
-	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
+	return render(diagnose.Run(ctx, diagnose.Question{
+		Running: true, Listen: s.Relay.Listen, Wanted: wanted,
+		Hosts: diagnoseHosts(c.hosts()), Roots: c.roots,
+		Network: &diagnose.Network{
+			Line: c.words.NetworkLine(s.Network), Name: s.Network.Name,
+			Online: s.Network.Online, Portal: s.Network.Portal, Metered: s.Network.Metered,
+		},
+		Keyring: func(ctx context.Context) string {
+			c.secrets.probe(ctx)
+			return string(c.secrets.store.State())
+		},
+		Token: tokenAtHand(c.secrets.store),
+		Trust: diagnoseTrust(doc), Clients: diagnoseClients(s.Clients),
+	}, c.words))
+}
+
+// Diagnose does the same without a companion: the relay is what is missing then.
+func (f *Offline) Diagnose(ctx context.Context) (string, error) {
+	config, _, err := f.file.read()
 	if err != nil {
-		return bad(err)
+		return "", &control.Error{Kind: control.Failed, Text: f.file.path + ": " + err.Error()}
 	}
-	if err := resp.Body.Close(); err != nil {
-		return bad(err)
-	}
-	if resp.StatusCode != http.StatusOK {
-		return bad(errors.New(resp.Status))
-	}
-	return Check{Name: "relay", OK: true, Text: fmt.Sprintf(w.Diagnose.RelayOK, listen)}
-}
-
-func checkKeyring(s agent.State, w *words.Words) Check {
-	if s.Keyring == agent.KeyringOK {
-		return Check{Name: "keyring", OK: true, Text: w.Diagnose.KeyringOK}
-	}
-	said := w.Diagnose.KeyringBad
-	return Check{Name: "keyring", Text: said.Text, Remedy: said.Remedy}
-}
-
-// checkHost makes one TLS connection to the upload server, as strict as the relay's.
-func checkHost(ctx context.Context, host string, roots *x509.CertPool, w *words.Words) Check {
-	c := Check{Name: "host", Host: host}
-	h, err := relay.ParseHost(host)
+	roots, err := f.file.roots(config)
 	if err != nil {
-		c.Text = err.Error()
-		return c
+		return "", &control.Error{Kind: control.Failed, Text: f.file.path + ": " + err.Error()}
 	}
-	if h.Port == "" {
-		h.Port = "443"
+	doc, err := f.TrustStatus(ctx)
+	if err != nil {
+		return "", err
 	}
-	ctx, cancel := context.WithTimeout(ctx, checkTime)
-	defer cancel()
-	begin := time.Now()
-	dialer := tls.Dialer{Config: &tls.Config{ServerName: serverName(h.Name), RootCAs: roots}}
-	conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(h.Name, h.Port))
-	if err == nil {
-		c.OK = true
-		c.Text = fmt.Sprintf(w.Diagnose.HostOK, host, strconv.FormatInt(time.Since(begin).Milliseconds(), 10))
-		_ = conn.Close() // nothing was sent
-		return c
+	ca, err := authority.Open(f.paths.Authority)
+	if err != nil {
+		return "", err
 	}
-	said, why := w.Diagnose.HostConnect, []any{host, err}
-	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		said = w.Diagnose.HostIdentity
-	} else if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
-		said, why = w.Diagnose.HostName, []any{host}
-	}
-	c.Text, c.Remedy = fmt.Sprintf(said.Text, why...), said.Remedy
-	return c
+	session, _ := f.resets.open(ctx)
+	defer closeSession(session)
+	seen := view{listen: config.Listen, trusts: trusts{ca, config.Hosts, f.paths.Bundle()}}
+	clients, _ := lookAtClients(ctx, session, f.resets.dirs, seen) // those that can be seen
+	store := credential.New()
+	return render(diagnose.Run(ctx, diagnose.Question{
+		Listen: config.Listen, Hosts: diagnoseHosts(config.Hosts), Roots: roots,
+		Keyring: func(ctx context.Context) string { return string(store.Probe(ctx)) },
+		Token:   tokenAtHand(store), Trust: diagnoseTrust(doc), Clients: diagnoseClients(clients),
+	}, f.words))
 }
 
-// serverName is the name to verify; an address stands for itself.
-func serverName(name string) string {
-	if a, err := netip.ParseAddr(name); err == nil {
-		return a.String()
+func diagnoseHosts(hosts []string) (out []diagnose.Host) {
+	for _, h := range hosts {
+		one := diagnose.Host{Text: h}
+		if parsed, err := relay.ParseHost(h); err != nil {
+			one.Bad = err.Error()
+		} else {
+			one.Name, one.Port = parsed.Name, parsed.Port
+		}
+		out = append(out, one)
 	}
-	return name
+	return out
+}
+
+func diagnoseClients(clients []agent.Client) (out []diagnose.Client) {
+	for _, c := range clients {
+		out = append(out, diagnose.Client{Kind: c.Kind, Install: c.Install, Version: c.Version, Running: c.Running, State: c.State})
+	}
+	return out
+}
+
+// diagnoseTrust reads the document of TrustStatus.
+func diagnoseTrust(doc string) (out []diagnose.Trust) {
+	var d TrustDocument
+	if err := json.Unmarshal([]byte(doc), &d); err != nil {
+		return nil
+	}
+	for _, l := range d.Hosts {
+		out = append(out, diagnose.Trust{Host: l.Host, Installed: l.Installed})
+	}
+	return out
+}
+
+// tokenAtHand says whether a secret for a host is in the keyring.
+func tokenAtHand(store *credential.Store) func(context.Context, diagnose.Host) bool {
+	return func(ctx context.Context, h diagnose.Host) bool {
+		name, err := authority.Name(strings.TrimSpace(h.Text))
+		if err != nil {
+			return false
+		}
+		_, err = store.Key(ctx, name)
+		return err == nil
+	}
+}
+
+// PrivateWords are words of this person that a report must not hold: names of networks, of files, of the home folder.
+func PrivateWords(p Paths, s agent.State, uploads []agent.Upload) (out []string) {
+	out = append(out, p.Home)
+	if s.Network.Name != "" {
+		out = append(out, s.Network.Name)
+	}
+	for _, u := range uploads {
+		if len(u.File) > 3 {
+			out = append(out, u.File)
+		}
+	}
+	return out
 }

@@ -126,9 +126,6 @@ func (f *Offline) RoutePlan(context.Context, string, bool) (string, error) {
 // RouteApply answers NotRunning.
 func (f *Offline) RouteApply(context.Context, string) (string, error) { return "", f.notRunning() }
 
-// Diagnose answers NotRunning.
-func (f *Offline) Diagnose(context.Context) (string, error) { return "", f.notRunning() }
-
 // ReportClient answers NotRunning.
 func (f *Offline) ReportClient(context.Context, string, uint32, string, string) error {
 	return f.notRunning()

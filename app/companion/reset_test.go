@@ -135,7 +135,6 @@ func TestOfflineSaysWhatNeedsACompanion(t *testing.T) {
 		"RouteStatus":  func() error { _, err := f.RouteStatus(ctx); return err },
 		"RoutePlan":    func() error { _, err := f.RoutePlan(ctx, "pac", false); return err },
 		"RouteApply":   func() error { _, err := f.RouteApply(ctx, "a"); return err },
-		"Diagnose":     func() error { _, err := f.Diagnose(ctx); return err },
 		"ReportClient": func() error { return f.ReportClient(ctx, "dino", 1, "stuck", "") },
 		"Stop":         func() error { return f.Stop(ctx) },
 	} {

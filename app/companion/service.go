@@ -31,6 +31,7 @@ type companion struct {
 	relay     *relay.Relay
 	listen    string // where the relay listens
 	inherited bool   // systemd chose that
+	secrets   *keys
 	authority *authority.Store
 	history   *history.Store
 	agent     *agent.Agent
@@ -155,10 +156,6 @@ func (c *companion) RoutePlan(context.Context, string, bool) (string, error) {
 // RouteApply says the truth: there is no plan.
 func (c *companion) RouteApply(context.Context, string) (string, error) {
 	return "", &control.Error{Kind: control.Failed, Text: c.words.Ctl.CannotRoute}
-}
-
-func (c *companion) Diagnose(ctx context.Context) (string, error) {
-	return render(diagnose(ctx, c.agent.State(), c.hosts(), c.roots, c.words))
 }
 
 func (c *companion) ReportClient(ctx context.Context, client string, pid uint32, event, detail string) error {

@@ -219,38 +219,3 @@ func (s *shell) route(ctx context.Context, args []string) error {
 		return nil
 	})
 }
-
-func (s *shell) diagnose(ctx context.Context, args []string) error {
-	fs := flags("diagnose")
-	asJSON := fs.Bool("json", false, "")
-	if _, err := s.parse(fs, args, 0, 0, ""); err != nil {
-		return err
-	}
-	c, err := s.companion(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = c.Close() }() // everything has been answered
-	doc, err := c.Diagnose(ctx)
-	if err != nil {
-		return err
-	}
-	var d companion.Diagnosis
-	if err := ask(&d)(doc, nil); err != nil {
-		return err
-	}
-	err = s.show(doc, *asJSON, func() error {
-		for _, check := range d.Checks {
-			mark := map[bool]string{true: "ok  ", false: "--  "}[check.OK]
-			s.say("%s%s", mark, check.Text)
-			if check.Remedy != "" {
-				s.say("    %s", check.Remedy)
-			}
-		}
-		return nil
-	})
-	if err == nil && !d.OK {
-		return errTold
-	}
-	return err
-}
