@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"holdfast/relay/server/realip"
 	"holdfast/relay/token"
 )
 
@@ -76,9 +78,13 @@ func check(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if c != nil {
 		issuers := checkSecrets(r, c)
 		checkGrace(r, c.Grace)
-		checkListen(ctx, r, "listen", c.Server.Listen, c.TLS.Cert != "")
+		hello := ""
+		if local := netip.MustParseAddr("127.0.0.1"); c.Server.ProxyProtocol && realip.New(prefixes(c.Server.TrustedProxies)).Trusted(local) {
+			hello = realip.LocalHeader
+		}
+		checkListen(ctx, r, "listen", c.Server.Listen, hello, c.TLS.Cert != "")
 		if c.Server.MetricsListen != "" {
-			checkListen(ctx, r, "metrics listen", c.Server.MetricsListen, false)
+			checkListen(ctx, r, "metrics listen", c.Server.MetricsListen, "", false)
 		}
 		checkTLS(r, c, time.Now())
 		if checkFolder(r, "storage.path", c.Storage.Path) {

@@ -16,7 +16,8 @@ import (
 )
 
 // checkListen looks whether the address is free, or taken by a server of ours.
-func checkListen(ctx context.Context, r *report, what, addr string, overTLS bool) {
+// hello is what a connection to it begins with.
+func checkListen(ctx context.Context, r *report, what, addr, hello string, overTLS bool) {
 	network, address, err := listenAddr(addr)
 	if err != nil {
 		return // said by config
@@ -36,7 +37,7 @@ func checkListen(ctx context.Context, r *report, what, addr string, overTLS bool
 		r.verdict(what, addr+" is free", wrap(addr+" cannot be made", err))
 		return
 	}
-	if err := ours(ctx, network, dialable(address), overTLS); err != nil {
+	if err := ours(ctx, network, dialable(address), hello, overTLS); err != nil {
 		r.fail(what, "%s is taken by another program: %v", addr, err)
 		return
 	}
@@ -71,14 +72,18 @@ func dialable(address string) string {
 }
 
 // ours asks /health, which answers OK.
-func ours(ctx context.Context, network, address string, overTLS bool) error {
+func ours(ctx context.Context, network, address, hello string, overTLS bool) error {
 	scheme := "http"
 	if overTLS {
 		scheme = "https"
 	}
 	t := &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, network, address)
+			c, err := new(net.Dialer).DialContext(ctx, network, address)
+			if err == nil && hello != "" {
+				_, err = io.WriteString(c, hello)
+			}
+			return c, err
 		},
 		// Who answers on our own address is asked, not whether its certificate is good; tls has a line of its own.
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // 2026-11: see above; nothing is sent

@@ -23,6 +23,7 @@ type serverConfig struct {
 	Listen         string   `toml:"listen"`
 	PublicURL      string   `toml:"public_url"`
 	TrustedProxies []subnet `toml:"trusted_proxies"`
+	ProxyProtocol  bool     `toml:"proxy_protocol"`
 	MetricsListen  string   `toml:"metrics_listen"`
 	IdleTimeout    duration `toml:"idle_timeout"`
 }

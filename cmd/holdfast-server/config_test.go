@@ -51,6 +51,7 @@ func TestWhatIsSaidOfAWrongConfiguration(t *testing.T) {
 		{"a word out of the list", good + "[log]\nlevel = \"loud\"\n", []string{`:5: log.level: "loud" must be one of debug, info, warn, error`}},
 		{"no TOML", "[server\n", []string{`:1: expected ']' to close table name`}},
 		{"an address without a port", good + "[server]\nlisten = \"localhost\"\n", []string{`:5: server.listen: "localhost" is not an address; write it like "0.0.0.0:8080", "[::]:8080" or "unix:/run/holdfast/http.sock"`}},
+		{"the PROXY protocol from nobody", good + "[server]\nproxy_protocol = true\n", []string{`:5: server.proxy_protocol needs trusted_proxies: only from them the header is read`}},
 		{"half of tls", good + "[tls]\ncert = \"x\"\n", []string{`:5: tls.cert and tls.key belong together: set both, or none for plain http`}},
 		{"state where files are served", good + "[storage]\npath = \"/srv\"\nstate = \"/srv/state\"\n", []string{`:6: storage.state must lie outside of storage.path, whose files are served`}},
 		{"a public URL with a query", good + "[server]\npublic_url = \"https://x/?y\"\n", []string{`:5: server.public_url: "https://x/?y" must end with its path`}},

@@ -250,7 +250,7 @@ var reasons = [...]struct{ key, why string }{
 	{"server.networkevents", "a server needs not watch its own network"},
 	{"server.filenaming", "files are named as in their URL"},
 	{"server.maxheaderbytes", "the head of a request may have 32 KiB"},
-	{"server.proxyprotocol", "the PROXY protocol is not spoken; let the proxy send X-Forwarded-For and name it in trusted_proxies"},
+	{"server.proxyprotocol", "set server.proxy_protocol and name the proxy in trusted_proxies; version 2 is spoken"},
 	{"server.autoadjustworkers", "there are no workers to size"},
 	{"server.enabledynamicworkers", "there are no workers to size"},
 	{"server.workerscale", "there are no workers to size"},

@@ -260,6 +260,9 @@ func (c *config) validate() []problem {
 	case u.RawQuery != "" || u.Fragment != "":
 		say("server.public_url: %q must end with its path", c.Server.PublicURL)
 	}
+	if c.Server.ProxyProtocol && len(c.Server.TrustedProxies) == 0 {
+		say("server.proxy_protocol needs trusted_proxies: only from them the header is read")
+	}
 	if c.Server.IdleTimeout <= 0 {
 		say("server.idle_timeout must be longer than zero")
 	}

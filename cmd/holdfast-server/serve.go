@@ -151,7 +151,7 @@ func open(c *config, log *slog.Logger, anew bool) (p *parts, err error) {
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	p.server, err = server.New(server.Config{
 		Prefix: prefix(c.Server.PublicURL), Settings: set, Store: p.store, Ledger: p.ledger,
-		Idle: time.Duration(c.Server.IdleTimeout), Log: log, Registry: reg,
+		Proxied: c.Server.ProxyProtocol, Idle: time.Duration(c.Server.IdleTimeout), Log: log, Registry: reg,
 		SyncBytes: int64(c.Storage.SyncBytes), SyncEvery: time.Duration(c.Storage.SyncEvery),
 	})
 	if err != nil {
@@ -240,8 +240,9 @@ func (p *parts) reload(file string, level *slog.LevelVar, out *logFile, stderr i
 	p.log.Info("configuration reloaded")
 	if old := p.config; old.Server.Listen != c.Server.Listen || old.Storage != c.Storage || old.Server.PublicURL != c.Server.PublicURL ||
 		old.Server.MetricsListen != c.Server.MetricsListen || old.Server.IdleTimeout != c.Server.IdleTimeout ||
+		old.Server.ProxyProtocol != c.Server.ProxyProtocol ||
 		old.Limits.MinFree != c.Limits.MinFree || (old.TLS.Cert == "") != (c.TLS.Cert == "") || old.Log.Format != c.Log.Format {
-		p.log.Warn("restart needed", "keys", "listen, public_url, metrics_listen, idle_timeout, storage, min_free, log.format, tls on or off")
+		p.log.Warn("restart needed", "keys", "listen, public_url, proxy_protocol, metrics_listen, idle_timeout, storage, min_free, log.format, tls on or off")
 	}
 }
 

@@ -25,6 +25,7 @@ const (
 type conn struct {
 	net.Conn          // what HTTP is spoken on: the socket, or TLS over it
 	raw      net.Conn // the socket
+	from     net.Addr // whom a proxy speaks for by the PROXY protocol; nil: the peer of the socket
 	idle     time.Duration
 
 	phrase atomic.Pointer[phrase]
@@ -63,6 +64,14 @@ func (c *conn) lingers() { c.linger.Store(true) }
 func (c *conn) settle() {
 	c.phrase.Store(nil)
 	c.linger.Store(false)
+}
+
+// RemoteAddr is the address of the client, as far as a trusted proxy or the kernel knows it.
+func (c *conn) RemoteAddr() net.Addr {
+	if c.from != nil {
+		return c.from
+	}
+	return c.Conn.RemoteAddr()
 }
 
 // ConnectionState tells net/http that the connection is TLS.

@@ -70,9 +70,12 @@ func (u *upload) late() bool {
 	return u.verdict.Window != admit.None && u.verdict.Window != admit.Fresh
 }
 
-// remote is the address of the connection. A unix socket is reached only from this machine and counts as loopback.
-func remote(r *http.Request) netip.Addr {
-	ap, err := netip.ParseAddrPort(r.RemoteAddr)
+// remote is the address of the connection.
+func remote(r *http.Request) netip.Addr { return addrOf(r.RemoteAddr) }
+
+// addrOf reads the address of a peer. A unix socket is reached only from this machine and counts as loopback.
+func addrOf(peer string) netip.Addr {
+	ap, err := netip.ParseAddrPort(peer)
 	if err != nil {
 		return netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	}

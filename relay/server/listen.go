@@ -8,8 +8,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
+
+	"holdfast/relay/server/realip"
 )
 
 // Limits of a connection that no configuration changes.
@@ -23,7 +26,7 @@ const (
 // Serve answers connections on l until ctx ends, over TLS if tc is not nil. Then it accepts no more and lets
 // uploads finish as long as they move; downloads get a few seconds. It closes l.
 func (s *Server) Serve(ctx context.Context, l net.Listener, tc *tls.Config) error {
-	in := newListener(l, tc, s.idle, s.log)
+	in := newListener(l, tc, s.proxied, s.idle, s.log)
 	srv := &http.Server{
 		Handler:           s.Handler(),
 		ReadHeaderTimeout: s.headerTimeout,
@@ -89,12 +92,14 @@ func (s *Server) drain(srv *http.Server) {
 }
 
 // listener hands out connections that are ready for HTTP: wrapped for HTTP/1, bare TLS for HTTP/2. The TLS handshake
-// is done here, since net/http speaks HTTP/2 only on a *tls.Conn and HTTP/1 needs the wrapper around it.
+// is done here, since net/http speaks HTTP/2 only on a *tls.Conn and HTTP/1 needs the wrapper around it; the header of
+// the PROXY protocol comes before both.
 type listener struct {
 	net.Listener
-	tls  *tls.Config
-	idle time.Duration
-	log  *slog.Logger
+	tls     *tls.Config
+	proxied func(peer netip.Addr) bool // whose connections begin with a header of the PROXY protocol; nil: nobody's
+	idle    time.Duration
+	log     *slog.Logger
 
 	ready  chan net.Conn
 	failed chan error
@@ -104,22 +109,27 @@ type listener struct {
 	group  sync.WaitGroup
 }
 
-func newListener(l net.Listener, tc *tls.Config, idle time.Duration, log *slog.Logger) net.Listener {
-	in := &listener{Listener: l, idle: idle, log: log}
-	if tc == nil {
+func newListener(l net.Listener, tc *tls.Config, proxied func(netip.Addr) bool, idle time.Duration, log *slog.Logger) net.Listener {
+	in := &listener{Listener: l, proxied: proxied, idle: idle, log: log}
+	if in.simple(tc) {
 		return in
 	}
-	in.tls = tc.Clone()
-	in.tls.NextProtos = []string{"h2", "http/1.1"}
+	if tc != nil {
+		in.tls = tc.Clone()
+		in.tls.NextProtos = []string{"h2", "http/1.1"}
+	}
 	in.ready, in.failed = make(chan net.Conn), make(chan error, 1)
 	in.ctx, in.cancel = context.WithCancel(context.Background())
 	in.group.Go(in.accept)
 	return in
 }
 
+// simple reports whether a connection is ready for HTTP as it comes.
+func (l *listener) simple(tc *tls.Config) bool { return tc == nil && l.proxied == nil }
+
 // Accept returns the next connection.
 func (l *listener) Accept() (net.Conn, error) {
-	if l.tls == nil {
+	if l.simple(l.tls) {
 		c, err := l.Listener.Accept()
 		if err != nil {
 			return nil, err
@@ -152,22 +162,32 @@ func (l *listener) accept() {
 			l.failed <- err
 			return
 		}
-		l.group.Go(func() { l.handshake(c) })
+		l.group.Go(func() { l.prepare(c) })
 	}
 }
 
-func (l *listener) handshake(raw net.Conn) {
+// prepare makes a connection ready for HTTP, or closes it.
+func (l *listener) prepare(raw net.Conn) {
 	ctx, cancel := context.WithTimeout(l.ctx, handshakeTimeout)
 	defer cancel()
-	t := tls.Server(raw, l.tls)
-	if err := t.HandshakeContext(ctx); err != nil {
-		l.log.Debug("tls handshake failed", "error", err)
+	from, err := l.proxyHeader(ctx, raw)
+	if err != nil {
+		l.log.Debug("proxy header refused", "error", err)
 		_ = raw.Close()
 		return
 	}
-	var c net.Conn = t
-	if t.ConnectionState().NegotiatedProtocol != "h2" {
-		c = &conn{Conn: t, raw: raw, idle: l.idle}
+	var c net.Conn = &conn{Conn: raw, raw: raw, from: from, idle: l.idle}
+	if l.tls != nil {
+		t := tls.Server(addressed{raw, from}, l.tls)
+		if err := t.HandshakeContext(ctx); err != nil {
+			l.log.Debug("tls handshake failed", "error", err)
+			_ = raw.Close()
+			return
+		}
+		c = t
+		if t.ConnectionState().NegotiatedProtocol != "h2" {
+			c = &conn{Conn: t, raw: raw, from: from, idle: l.idle}
+		}
 	}
 	select {
 	case l.ready <- c:
@@ -176,12 +196,41 @@ func (l *listener) handshake(raw net.Conn) {
 	}
 }
 
+// addressed is a socket that comes from whom a proxy named.
+type addressed struct {
+	net.Conn
+	from net.Addr // nil: the peer of the socket
+}
+
+func (a addressed) RemoteAddr() net.Addr {
+	if a.from != nil {
+		return a.from
+	}
+	return a.Conn.RemoteAddr()
+}
+
+// proxyHeader reads the header with which a trusted proxy names its client; nil: the peer is the client.
+func (l *listener) proxyHeader(ctx context.Context, raw net.Conn) (net.Addr, error) {
+	if l.proxied == nil || !l.proxied(addrOf(raw.RemoteAddr().String())) {
+		return nil, nil //nolint:nilnil // nil: the peer's own
+	}
+	stop := context.AfterFunc(ctx, func() { _ = raw.SetReadDeadline(time.Unix(1, 0)) })
+	from, err := realip.ReadProxyHeader(raw)
+	if !stop() || err != nil {
+		return nil, errors.Join(err, ctx.Err())
+	}
+	if !from.IsValid() {
+		return nil, nil //nolint:nilnil // nil: the proxy's own
+	}
+	return net.TCPAddrFromAddrPort(from), nil
+}
+
 // Close stops accepting and waits for running handshakes to end.
 func (l *listener) Close() error {
 	var err error
 	l.once.Do(func() {
 		err = l.Listener.Close()
-		if l.tls != nil {
+		if !l.simple(l.tls) {
 			l.cancel()
 			l.group.Wait()
 		}

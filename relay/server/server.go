@@ -82,6 +82,7 @@ type Config struct {
 	Settings Settings
 	Store    Store
 	Ledger   Ledger
+	Proxied  bool          // connections from trusted proxies begin with a header of the PROXY protocol, version 2
 	Idle     time.Duration // 120 s: a transfer that makes no progress that long is cut; there is no total limit
 	Header   time.Duration // 15 s: for the head of a request
 	Log      *slog.Logger  // nil: no log
@@ -122,6 +123,7 @@ type Server struct {
 	store         Store
 	parts         *resume.Core // nil: the store cannot keep incomplete uploads, and nothing is resumed
 	ledger        Ledger
+	proxied       func(netip.Addr) bool // whose connections begin with a header of the PROXY protocol; nil: nobody's
 	idle          time.Duration
 	headerTimeout time.Duration
 	log           *slog.Logger
@@ -158,6 +160,9 @@ func New(c Config) (*Server, error) {
 	}
 	if s.now == nil {
 		s.now = time.Now
+	}
+	if c.Proxied {
+		s.proxied = func(peer netip.Addr) bool { return s.set.Load().Trust.Trusted(peer) }
 	}
 	var err error
 	if s.prefix, err = cleanPrefix(c.Prefix); err != nil {
