@@ -11,7 +11,7 @@ GUI := ./app/window ./cmd/holdfast ./cmd/lab/screenshots
 # Everything else, without the end-to-end tests. Listing needs cgo or the windows would be missing.
 REST = $(filter-out $(patsubst ./%,holdfast/%,$(GUI)) holdfast/cmd/e2e,$(shell CGO_ENABLED=1 $(GO) list ./...))
 
-.PHONY: help run demo build test check unit gui e2e fuzz soak bench bench-parts screenshots install lint clean
+.PHONY: help run demo build package package-check test check unit gui e2e fuzz soak bench bench-parts screenshots install lint clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,16 @@ build: ## all programs into build/
 	CGO_ENABLED=0 $(GO) build -o $(BUILD)/ ./cmd/holdfast-server ./cmd/holdfastctl
 	@.ci/install gui
 	$(GO) build -o $(BUILD)/holdfast ./cmd/holdfast
+
+PACKAGES ?= server desktop
+
+package: ## Debian packages and rpm of holdfast-server and holdfast into build/packages
+	@case "$(PACKAGES)" in *desktop*) .ci/install gui ;; esac
+	@packaging/build $(BUILD)/packages $(PACKAGES)
+
+package-check: package ## lintian and the like on them, and that two builds are identical (FULL=1: from an empty cache)
+	@.ci/install package
+	@packaging/check $(BUILD)/packages $(PACKAGES)
 
 # Every lane runs, also after one has failed, so that one run tells everything.
 LANES := check fuzz unit gui e2e

@@ -37,6 +37,7 @@ type storageConfig struct {
 	Path      string             `toml:"path"`
 	State     string             `toml:"state"`
 	Dedup     oneOf[dedupValues] `toml:"dedup"`
+	SharePHP  bool               `toml:"share_php"`
 	SyncBytes size               `toml:"sync_bytes"`
 	SyncEvery duration           `toml:"sync_every"`
 }

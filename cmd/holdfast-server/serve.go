@@ -143,7 +143,7 @@ func open(c *config, log *slog.Logger, anew bool) (p *parts, err error) {
 		return p, fmt.Errorf("open the state in %s: %w", c.Storage.State, err)
 	}
 	if p.store, err = store.Open(c.Storage.Path, store.Options{
-		MinFree: uint64(c.Limits.MinFree), Attrs: p.ledger, Dedup: dedup(c.Storage.Dedup.String()), Contents: p.ledger, Log: log,
+		MinFree: uint64(c.Limits.MinFree), Attrs: p.ledger, Dedup: dedup(c.Storage.Dedup.String()), Contents: p.ledger, Hashed: c.Storage.SharePHP, Log: log,
 	}); err != nil {
 		return p, fmt.Errorf("open the files in %s: %w", c.Storage.Path, err)
 	}

@@ -53,7 +53,7 @@ func StartEjabberd(c XMPPConfig) (*XMPP, error) {
 	}
 	if err := render(at("conf/ejabberd.yml"), ejabberdConfig, map[string]any{
 		"IP": c.IP, "Port": port, "URL": strings.TrimSuffix(c.UploadURL, "/"), "Secret": c.Secret,
-		"Cert": at("conf/server.pem"), "CA": at("conf/ca.pem"),
+		"Cert": at("conf/server.pem"), "CA": at("conf/ca.pem"), "Service": c.Service,
 	}); err != nil {
 		return nil, err
 	}

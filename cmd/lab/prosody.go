@@ -23,6 +23,7 @@ type XMPPConfig struct {
 	UploadURL string // base URL that slots are signed for, ending in a slash
 	Secret    string // shared with the upload server
 	CA        *CA    // signs the server's certificate
+	Service   string // the upload service as an admin would write it, instead of ours: a Component, a block of modules
 }
 
 // The domains of Prosody, one for each of its signing protocols.
@@ -62,7 +63,7 @@ func StartProsody(c XMPPConfig) (*XMPP, error) {
 	}
 	config := filepath.Join(c.Dir, "prosody.cfg.lua")
 	if err := render(config, prosodyConfig, map[string]any{
-		"Dir": c.Dir, "IP": c.IP, "Port": port, "URL": c.UploadURL, "Secret": c.Secret, "Cert": cert, "Key": key,
+		"Dir": c.Dir, "IP": c.IP, "Port": port, "URL": c.UploadURL, "Secret": c.Secret, "Cert": cert, "Key": key, "Service": c.Service,
 	}); err != nil {
 		return nil, err
 	}

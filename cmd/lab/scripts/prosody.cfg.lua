@@ -22,7 +22,7 @@ VirtualHost "v1.lab.test"
 VirtualHost "v2.lab.test"
 VirtualHost "share.lab.test"
 
-Component "upload.v1.lab.test" "http_upload_external"
+{{if .Service}}{{.Service}}{{else}}Component "upload.v1.lab.test" "http_upload_external"
   http_upload_external_base_url = "{{.URL}}"
   http_upload_external_secret = "{{.Secret}}"
   http_upload_external_file_size_limit = 1073741824
@@ -38,3 +38,4 @@ Component "upload.share.lab.test" "http_file_share"
   http_file_share_secret = "{{.Secret}}"
   http_file_share_size_limit = 1073741824
   http_file_share_daily_quota = 10737418240
+{{end}}

@@ -2,14 +2,25 @@ package ledger
 
 import (
 	"crypto/sha256"
+	"encoding/hex"
 	"maps"
+	"strings"
 	"time"
 )
 
 // key identifies a path or a token.
 type key [sha256.Size]byte
 
-func pathKey(path string) key { return sha256.Sum256([]byte(path)) }
+// pathKey is the SHA-256 of a path. A file of share.php is named by just that, since nobody knows its path any more.
+func pathKey(path string) key {
+	if digits, ok := strings.CutPrefix(path, "store-"); ok && len(digits) == 2*sha256.Size {
+		var k key
+		if n, err := hex.Decode(k[:], []byte(digits)); err == nil && n == len(k) {
+			return k
+		}
+	}
+	return sha256.Sum256([]byte(path))
+}
 
 // moment is a time as the database keeps it: Unix milliseconds; 0 is never.
 type moment int64

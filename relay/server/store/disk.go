@@ -42,6 +42,7 @@ type Options struct {
 	Attrs    Attributes   // nil: without extended attributes type, digest and end are not kept
 	Dedup    Dedup        // how files with the same bytes share them
 	Contents Contents     // what Dedup needs; nil: nothing is shared
+	Hashed   bool         // a missing path may be a file of share.php: store- and the SHA-256 of the path
 	Log      *slog.Logger // nil: no log
 	Hook     Hook         // for tests; nil: none
 }

@@ -32,6 +32,9 @@ func (d *Disk) Open(path string) (File, error) {
 		return nil, err
 	}
 	f, err := d.openPlain(path)
+	if d.opt.Hashed && errors.Is(err, fs.ErrNotExist) {
+		f, err = d.openPlain(hashedName(path))
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +120,13 @@ func (d *Disk) Remove(name string) error {
 		return missing("remove", name)
 	}
 	defer d.holdPath(name)()
-	if _, err := d.find("remove", name); err != nil {
+	_, err := d.find("remove", name)
+	if d.opt.Hashed && errors.Is(err, fs.ErrNotExist) {
+		if _, herr := d.find("remove", hashedName(name)); herr == nil {
+			name, err = hashedName(name), nil
+		}
+	}
+	if err != nil {
 		return err
 	}
 	if err := d.root.Remove(name); err != nil {

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,6 +18,12 @@ import (
 // these are what the store itself relies on.
 func valid(name string) bool {
 	return name != "." && name[:min(1, len(name))] != "." && fs.ValidPath(name) && !strings.Contains(name, "\x00")
+}
+
+// hashedName is how share.php names the file of a path.
+func hashedName(path string) string {
+	sum := sha256.Sum256([]byte(path))
+	return "store-" + hex.EncodeToString(sum[:])
 }
 
 // prefixes yields a, a/b and a/b/c for a/b/c, and nothing for ".".

@@ -11,6 +11,7 @@
 // # On disk
 // Finished files lie under the store's folder, named as in the URL. Media type, SHA-256 and end ride as the extended
 // attributes user.holdfast.type, .sha256 (hex) and .retain (RFC 3339); files of other servers have none, and need none.
+// With Options.Hashed those of share.php are found too, under the SHA-256 of their path; Walk knows them by that name only.
 // `.holdfast/` holds `tmp/` with one file for each upload under way, and `lock`, held by the one process that uses the store.
 // `uploads/` holds the parts: uploads that can be resumed, which outlive the process.
 // What is in tmp/ when the store is opened was left by a process that died, and is removed.
