@@ -323,7 +323,7 @@ func TestInitMakesAConfigurationThatPasses(t *testing.T) {
 	for _, k := range issuerKinds {
 		t.Run(k.name, func(t *testing.T) {
 			dir := t.TempDir()
-			file := filepath.Join(dir, "server.toml")
+			file := filepath.Join(dir, "etc", "holdfast", "server.toml")
 			out, _, err := command(t, "init", "-issuer", k.name, "-url", "https://upload.invalid/files", "-out", file, "-data", dir)
 			if err != nil {
 				t.Fatal(err)

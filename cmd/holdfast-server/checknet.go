@@ -22,7 +22,7 @@ func checkListen(ctx context.Context, r *report, what, addr, hello string, overT
 	if err != nil {
 		return // said by config
 	}
-	if network == "tcp" {
+	if network != "unix" {
 		l, err := net.Listen(network, address)
 		if err == nil {
 			r.verdict(what, addr+" is free", l.Close())

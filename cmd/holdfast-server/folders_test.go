@@ -37,6 +37,21 @@ func TestMissingFoldersOfSocketAndLogAreMade(t *testing.T) {
 	}
 }
 
+func TestAnIPv4AddressIsIPv4Only(t *testing.T) {
+	for address, want := range map[string]string{"0.0.0.0:0": "0.0.0.0:", "127.0.0.1:0": "127.0.0.1:"} {
+		l, err := listen(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := l.Addr().String(); !strings.HasPrefix(got, want) {
+			t.Errorf("%s listens on %s", address, got)
+		}
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestSignSaysWhatIsWrongWithTheUser(t *testing.T) {
 	_, _, err := command(t, "sign", "-config", configFor(t, t.TempDir(), "", ""), "-scheme", "jwt", "-path", "a/b", "-size", "5", "-user", "alice")
 	if exitCode(err) != 2 || err.Error() != `user "alice" is not a bare JID` {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -21,12 +22,15 @@ func listenAddr(s string) (network, address string, err error) {
 		}
 		return "unix", path, nil
 	}
-	_, port, err := net.SplitHostPort(s)
+	host, port, err := net.SplitHostPort(s)
 	if err == nil {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
 	if err != nil {
 		return "", "", fmt.Errorf("%q is not an address; write it like \"0.0.0.0:8080\", \"[::]:8080\" or \"unix:/run/holdfast/http.sock\"", s)
+	}
+	if a, err := netip.ParseAddr(host); err == nil && a.Is4() {
+		return "tcp4", s, nil // net takes 0.0.0.0 for IPv6, too
 	}
 	return "tcp", s, nil
 }

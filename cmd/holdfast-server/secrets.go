@@ -90,8 +90,11 @@ func writeSecret(file string) error {
 	return writeNew(file, "# Shared with the XMPP server. One secret a line; the first signs, all are accepted.\n"+freshSecret()+"\n")
 }
 
-// writeNew writes a private file that must not exist yet.
+// writeNew writes a private file that must not exist yet, and makes its folder.
 func writeNew(file, text string) error {
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return fmt.Errorf("make the folder of %s: %w", file, err)
+	}
 	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return fmt.Errorf("make %s: %w", file, errors.Unwrap(err))
