@@ -11,7 +11,7 @@ GUI := ./app/window ./cmd/holdfast ./cmd/lab/screenshots
 # Everything else, without the end-to-end tests. Listing needs cgo or the windows would be missing.
 REST = $(filter-out $(patsubst ./%,holdfast/%,$(GUI)) holdfast/cmd/e2e,$(shell CGO_ENABLED=1 $(GO) list ./...))
 
-.PHONY: help run demo build package package-check test check unit gui e2e fuzz soak bench bench-parts screenshots install lint clean
+.PHONY: help run demo build package package-check package-test packages test check unit gui e2e fuzz soak bench bench-parts screenshots install lint clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,8 +51,16 @@ package-check: package ## lintian and the like on them, and that two builds are 
 	@.ci/install package
 	@packaging/check $(BUILD)/packages $(PACKAGES)
 
+package-test: package ## the server package in a clean Debian 12: install, upload, upgrade, remove, purge (root, network)
+	@.ci/install test package
+	HOLDFAST_PACKAGES=$(abspath $(BUILD)/packages) $(GO) test -count=1 -timeout 20m ./cmd/e2e/packages
+
+packages: ## the packages of the server, built twice and tried in a clean Debian (root, network)
+	@$(MAKE) --no-print-directory package-check PACKAGES=server
+	@[ "$$(id -u)" != 0 ] || $(MAKE) --no-print-directory package-test PACKAGES=server
+
 # Every lane runs, also after one has failed, so that one run tells everything.
-LANES := check fuzz unit gui e2e
+LANES := check fuzz unit gui e2e packages
 
 test: ## installs what is missing, then check, short fuzzing and every test
 	@$(MAKE) --no-print-directory install

@@ -29,6 +29,7 @@ var arrows = map[string]string{
 	"cmd/lab/bench":       "cmd/lab relay/token",                       // it signs thousands of slots
 	"cmd/lab/screenshots": "cmd/lab app/agent app/control relay/token", // real uploads, and a state to show
 	"cmd/e2e":             "",
+	"cmd/e2e/packages":    "",
 
 	"app":           "app/agent app/control app/words assets",
 	"app/window":    "app/agent app/control app/words assets",
