@@ -1,6 +1,7 @@
 package app
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,6 +29,7 @@ const (
 	KeyGajim   Key = "reset-gajim"
 	KeyCheck   Key = "check"
 	KeySet     Key = "settings"
+	KeySetUp   Key = "setup"
 	KeyQuit    Key = "quit"
 	KeyStop    Key = "stop"
 )
@@ -111,6 +113,7 @@ func Render(s agent.State, f Facts, w *words.Words) Menu {
 		Item{},
 		act(KeyCheck, w.Views.CheckItem, true, !off),
 		act(KeySet, w.Views.SettingsItem, true, true),
+		act(KeySetUp, w.Welcome.Item, !off && unset(s), true),
 		Item{},
 		act(KeyQuit, w.Tray.QuitTray, true, true),
 		act(KeyStop, w.Tray.StopHoldfast, !off, true),
@@ -119,6 +122,17 @@ func Render(s agent.State, f Facts, w *words.Words) Menu {
 		m.Status, m.Tooltip = agent.Off, status // "Holdfast is not running" has the name in it
 	}
 	return m
+}
+
+// unset says whether the first run is still to be done, for all clients or for one.
+func unset(s agent.State) bool {
+	return hasProblem(s, agent.NoHosts) || slices.ContainsFunc(s.Clients, func(c agent.Client) bool {
+		return c.State == "not-routed" || c.State == "not-trusted"
+	})
+}
+
+func hasProblem(s agent.State, code agent.Code) bool {
+	return slices.ContainsFunc(s.Problems, func(p agent.Problem) bool { return p.Code == string(code) })
 }
 
 // details are the lines below the network: what is wrong and what to do about it, else the last upload.

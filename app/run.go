@@ -115,6 +115,7 @@ type view struct {
 	state     agent.State
 	facts     Facts
 	quitting  bool // when no upload runs any more
+	welcomed  bool // the first run was opened
 	noticeEnd <-chan time.Time
 }
 
@@ -130,6 +131,7 @@ func (v *view) loop(ctx context.Context, t *tray) error {
 			return errors.New("the session bus has gone, and with it the place of the tray icon")
 		case n := <-v.news:
 			v.client, v.state = n.client, n.state
+			v.firstRun()
 			if n.empty != nil {
 				v.facts.RestartOnly = n.empty
 			}
@@ -162,6 +164,15 @@ func (v *view) loop(ctx context.Context, t *tray) error {
 	}
 }
 
+// firstRun opens the first run, once in each run of the tray, while no upload server is set.
+func (v *view) firstRun() {
+	if v.welcomed || v.client == nil || !hasProblem(v.state, agent.NoHosts) || !v.Windows.Possible() {
+		return
+	}
+	v.welcomed = true
+	v.open("welcome", "")
+}
+
 // request answers a second start, the desktop, and the window that asks before quitting.
 func (v *view) request(r Request) (quit bool) {
 	switch r.Action {
@@ -190,6 +201,8 @@ func (v *view) click(k Key) (quit bool) {
 		v.open("check", "")
 	case KeySet:
 		v.open("settings", "")
+	case KeySetUp:
+		v.open("welcome", "")
 	case KeyStart:
 		v.enqueue(k, v.start)
 	case KeyQuit:

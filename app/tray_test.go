@@ -501,6 +501,27 @@ func TestTrayShowsTheCompanionAndClicksReachIt(t *testing.T) {
 	tray.ends()
 }
 
+func TestTheFirstRunOpensOnceWhileNoUploadServerIsSet(t *testing.T) {
+	d := newDesktop(t)
+	d.panel()
+	c := newCompanion()
+	c.change(func(s *agent.State) {
+		s.Status, s.Problems = agent.Attention, []agent.Problem{{Code: "no-hosts", Text: "No upload server is set."}}
+	})
+	d.serve(c)
+	tray := d.start("TRAY_TEST_SCREEN=1")
+	m := d.menu()
+	tray.says("open welcome")
+	c.change(func(s *agent.State) { s.Status = agent.Paused })
+	m.until("Paused", shows)
+	m.click("Set up...")
+	tray.says("open welcome") // by the click, and not once more by itself before it
+	c.change(func(s *agent.State) { s.Status, s.Problems = agent.Ready, nil })
+	m.until("Set up...", hidden)
+	m.click("Quit tray")
+	tray.ends()
+}
+
 func TestSecondStartRaisesTheFirst(t *testing.T) {
 	d := newDesktop(t)
 	d.panel()

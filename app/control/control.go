@@ -42,7 +42,7 @@ type Service interface {
 	Uploads(ctx context.Context, limit uint32) (string, error)
 	Cancel(ctx context.Context, id string) error
 	TryNow(ctx context.Context, id string) error
-	Hosts(ctx context.Context, verb, host string) (string, error) // list, add, remove
+	Hosts(ctx context.Context, verb, host string) (string, error) // list, add, remove, probe
 	TrustStatus(ctx context.Context) (string, error)
 	RouteStatus(ctx context.Context) (string, error)
 	RoutePlan(ctx context.Context, mode string, remove bool) (string, error)

@@ -70,9 +70,17 @@ func note(tone Tone, say, remedy string) fyne.CanvasObject {
 	first.Wrapping, second.Wrapping = fyne.TextWrapWord, fyne.TextWrapWord
 	setText(first, say)
 	setText(second, remedy)
-	icon := widget.NewIcon(toneIcon(tone))
+	icon := widget.NewIcon(factIcon(tone))
 	return newCard(container.NewBorder(nil, nil, container.NewVBox(container.New(layout.NewCustomPaddedLayout(1, 0, 0, 0), icon)), nil,
 		container.New(layout.NewCustomPaddedLayout(0, 0, 8, 4), container.NewThemeOverride(container.NewVBox(first, second), newDense()))))
+}
+
+// factIcon is the icon of a fact: unlike an upload, one that is neither good nor bad was not cancelled.
+func factIcon(t Tone) fyne.Resource {
+	if t == Quiet {
+		return noticeIcon(t)
+	}
+	return toneIcon(t)
 }
 
 // section is a heading with what belongs below it, on one card.

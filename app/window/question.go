@@ -89,7 +89,7 @@ func (d *desk) questionWindow(name string) fyne.Window {
 	} else {
 		quit := func(later bool) func() {
 			return func() {
-				d.beside(func(context.Context) error { return d.Quit(later) }, func(err error) {
+				d.beside(clickTime, func(context.Context) error { return d.Quit(later) }, func(err error) {
 					if err == nil {
 						w.Close()
 					}

@@ -31,13 +31,14 @@ const (
 	Check    = "check"
 	Settings = "settings"
 	About    = "about"
+	Welcome  = "welcome"
 	Stop     = "stop"
 	Quit     = "quit"
 )
 
 // Known says whether there is a window with that name.
 func Known(name string) bool {
-	return slices.Contains([]string{Uploads, Check, Settings, About, Stop, Quit}, name)
+	return slices.Contains([]string{Uploads, Check, Settings, About, Welcome, Stop, Quit}, name)
 }
 
 // Config is all the windows need.
@@ -50,6 +51,8 @@ type Config struct {
 	// Raise sends the names of windows to open or bring to the front.
 	Raise  <-chan string
 	NoTray func() bool // the desktop shows no tray icons
+	// TrustSystem has the whole computer trust the certificates, after asking for the password.
+	TrustSystem func(ctx context.Context) error
 }
 
 // desk is the open windows of this process.
@@ -114,6 +117,8 @@ func (d *desk) raise(name string) {
 		w = d.settingsWindow()
 	case About:
 		w = d.aboutWindow()
+	case Welcome:
+		w = d.welcomeWindow()
 	case Stop, Quit:
 		w = d.questionWindow(name)
 	default:
@@ -227,7 +232,12 @@ func (d *desk) do(f func(context.Context, control.Client) error, then func()) {
 	if c == nil {
 		return
 	}
-	d.beside(func(ctx context.Context) error { return f(ctx, c) }, func(err error) {
+	d.within(clickTime, c, f, then)
+}
+
+// within is do with another limit.
+func (d *desk) within(limit time.Duration, c control.Client, f func(context.Context, control.Client) error, then func()) {
+	d.beside(limit, func(ctx context.Context) error { return f(ctx, c) }, func(err error) {
 		if err == nil && then != nil {
 			then()
 		}
@@ -241,14 +251,14 @@ func (d *desk) doAlways(f func(context.Context, control.Client) error, then func
 		then()
 		return
 	}
-	d.beside(func(ctx context.Context) error { return f(ctx, c) }, func(error) { then() })
+	d.beside(clickTime, func(ctx context.Context) error { return f(ctx, c) }, func(error) { then() })
 }
 
 // beside runs f on a goroutine of its own; it ends with the process's context at the latest. Then end runs on the
 // window's goroutine, after what went wrong was said.
-func (d *desk) beside(f func(context.Context) error, end func(error)) {
+func (d *desk) beside(limit time.Duration, f func(context.Context) error, end func(error)) {
 	d.clicks.Go(func() {
-		ctx, cancel := context.WithTimeout(d.ctx, clickTime)
+		ctx, cancel := context.WithTimeout(d.ctx, limit)
 		defer cancel()
 		err := f(ctx)
 		if d.ctx.Err() != nil {
@@ -274,7 +284,7 @@ func (d *desk) beside(f func(context.Context) error, end func(error)) {
 }
 
 func (d *desk) start() {
-	d.beside(func(ctx context.Context) error {
+	d.beside(clickTime, func(ctx context.Context) error {
 		if err := d.Start(ctx); err != nil {
 			return fmt.Errorf(d.Words.Tray.Window.NoStart, err)
 		}

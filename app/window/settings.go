@@ -24,6 +24,7 @@ type SettingsActions struct {
 	AutoFix func(on bool)
 	Hosts   func(verb, host string, then func(hosts []string))
 	Check   func()
+	SetUp   func()
 	About   func()
 	Leave   func()
 }
@@ -55,7 +56,8 @@ func newSettings(w *words.Words, a SettingsActions) *settings {
 	s.clients = container.New(layout.NewCustomPaddedVBoxLayout(4))
 	s.page = newPage(w.Views.SettingsTitle,
 		newButton(w.Views.AboutItem, theme.InfoIcon(), a.Leave, a.About),
-		newButton(w.Views.CheckItem, theme.SearchIcon(), a.Leave, a.Check))
+		newButton(w.Views.CheckItem, theme.SearchIcon(), a.Leave, a.Check),
+		newButton(w.Welcome.Item, theme.SettingsIcon(), a.Leave, a.SetUp))
 	s.fill(
 		section(w.Views.Behaviour, w.Views.AutoFixHint, s.auto),
 		section(w.Views.Servers, w.Views.ServersHint, s.servers, container.NewBorder(nil, nil, nil, s.add, s.field)),
@@ -149,7 +151,7 @@ func (s *settings) showClients(clients []agent.Client) {
 		case c.State == "protected" || c.State == "ready":
 			tone = Good
 		}
-		s.clients.Add(container.NewBorder(nil, nil, widget.NewIcon(toneIcon(tone)), nil, line))
+		s.clients.Add(container.NewBorder(nil, nil, widget.NewIcon(factIcon(tone)), nil, line))
 	}
 	if len(clients) == 0 {
 		none := text(fyne.TextStyle{}, theme.SizeNameText, widget.LowImportance)
@@ -196,6 +198,7 @@ func (d *desk) settingsWindow() fyne.Window {
 			}, func() { s.say(""); then(names) })
 		},
 		Check: func() { d.raise(Check) },
+		SetUp: func() { d.raise(Welcome) },
 		About: func() { d.raise(About) },
 		Leave: func() { w.Close() },
 	})

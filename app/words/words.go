@@ -31,6 +31,7 @@ type Words struct {
 	Help     Help
 	Diagnose Diagnose
 	Views    Views
+	Welcome  Welcome
 }
 
 // For returns the catalog for a locale such as "de_AT.UTF-8"; English where there is none.
@@ -58,7 +59,7 @@ func english() *Words {
 	return &Words{
 		Lang: "en", Tray: trayEnglish(), Status: statusEnglish(), Network: networkEnglish(), Upload: uploadEnglish(),
 		Reason: reasonEnglish(), Problem: problemEnglish(), Client: clientEnglish(), Ctl: ctlEnglish(), Setup: setupEnglish(), Help: helpEnglish(),
-		Diagnose: diagnoseEnglish(), Views: viewsEnglish(),
+		Diagnose: diagnoseEnglish(), Views: viewsEnglish(), Welcome: welcomeEnglish(),
 	}
 }
 
@@ -66,6 +67,6 @@ func german() *Words {
 	return &Words{
 		Lang: "de", Tray: trayGerman(), Status: statusGerman(), Network: networkGerman(), Upload: uploadGerman(),
 		Reason: reasonGerman(), Problem: problemGerman(), Client: clientGerman(), Ctl: ctlGerman(), Setup: setupGerman(), Help: helpGerman(),
-		Diagnose: diagnoseGerman(), Views: viewsGerman(),
+		Diagnose: diagnoseGerman(), Views: viewsGerman(), Welcome: welcomeGerman(),
 	}
 }

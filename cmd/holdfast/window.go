@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 
 	"fyne.io/fyne/v2"
 	fyneapp "fyne.io/fyne/v2/app"
@@ -63,7 +64,18 @@ func (s session) window(ctx context.Context, name string) error {
 		Start:  func(ctx context.Context) error { return s.startCompanion(ctx, bus, local) },
 		Quit:   func(later bool) error { return quitTray(bus, later) },
 		NoTray: func() bool { return bus == nil || !bus.HasTray() },
+
+		TrustSystem: trustSystem,
 	}, name)
+}
+
+// trustSystem has holdfastctl ask for the password: what runs as root is that program, in a folder of root's.
+func trustSystem(ctx context.Context) error {
+	out, err := exec.CommandContext(ctx, "holdfastctl", "trust", "install", "--system").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%w: %s", err, strings.TrimSpace(string(out)))
+	}
+	return nil
 }
 
 // token is what a launcher gave this process so that its window may come to the front.

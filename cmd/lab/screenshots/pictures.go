@@ -16,6 +16,7 @@ var windows = []struct {
 	{"uploads", "Uploads - Holdfast", "Uploads - Holdfast", 720, 690},
 	{"check", "Network check - Holdfast", "Netzprüfung - Holdfast", 660, 600},
 	{"settings", "Settings - Holdfast", "Einstellungen - Holdfast", 640, 690},
+	{"welcome", "Set up Holdfast", "Holdfast einrichten", 640, 520},
 	{"about", "About Holdfast", "Über Holdfast", 540, 400},
 }
 
