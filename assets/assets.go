@@ -1,5 +1,5 @@
 // Package assets holds what is installed or embedded beside the programs: icons, the desktop entry, AppStream
-// metainfo, systemd units, D-Bus service files and example configurations.
+// metainfo, systemd units, D-Bus service files, example configurations and a Grafana dashboard.
 //
 // The PNG files are rendered from the SVG sources in icons/ by `go generate` and are checked in, so that a build
 // needs no renderer.

@@ -118,6 +118,33 @@ func TestTheUnitOfTheServerIsValidAndHardened(t *testing.T) {
 	}
 }
 
+// With the drop-in of the guide it may listen on port 443, and do nothing else that it could not before.
+func TestTheDropInForPort443GivesNoMoreThanThat(t *testing.T) {
+	analyze := lab.Need(t, "systemd-analyze", "systemd")
+	dir := t.TempDir()
+	unit, err := os.ReadFile("holdfast-server.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dropIn, err := os.ReadFile(filepath.Join("..", "docs", "admin", "files", "holdfast-server-443.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "holdfast-server.service")
+	// Settings that come later win, in a drop-in as in one file.
+	both := append(bytes.ReplaceAll(unit, []byte("/usr/bin/holdfast-server"), []byte("/bin/true")), dropIn...)
+	if err := os.WriteFile(file, both, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(analyze, "verify", "--man=no", file).CombinedOutput(); err != nil || strings.Contains(string(out), "holdfast-server.") {
+		t.Errorf("verify: %v\n%s", err, out)
+	}
+	out, err := exec.Command(analyze, "security", "--offline=true", "--no-pager", "--threshold=20", file).CombinedOutput()
+	if err != nil || !regexp.MustCompile(`✗ .*CAP_NET_BIND_SERVICE|✗ .*CAP_NET_\(`).Match(out) {
+		t.Errorf("security: %v\n%s", err, out)
+	}
+}
+
 func TestTheUserAndTheFoldersOfTheServerCanBeMade(t *testing.T) {
 	lab.NeedRoot(t)
 	root := t.TempDir()

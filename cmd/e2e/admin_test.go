@@ -188,6 +188,10 @@ func TestTheConfigurationsOfTheAdminsGuideWork(t *testing.T) {
 			if m := regexp.MustCompile(`msg="upload stored".* peer=(\S+)`).FindSubmatch(log); m == nil || string(m[1]) != "10.99.0.0/24" {
 				t.Errorf("the uploader is seen as %q\n%s", m, log)
 			}
+			target := regexp.MustCompile(`targets: \["(\S+)"\]`).FindStringSubmatch(guidePage(t, "prometheus.yml"))
+			if target == nil || !bytes.Contains(fetch(t, client, "http://"+target[1]+"/metrics"), []byte(`holdfast_uploads_total{result="stored"`)) {
+				t.Errorf("%q has no metrics", target)
+			}
 			if out, err := exec.CommandContext(t.Context(), program("holdfast-server"), "files", "rm", "-config", g.config, slots[0].Get).CombinedOutput(); err != nil {
 				t.Errorf("files rm: %v\n%s", err, out)
 			}
