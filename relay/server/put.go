@@ -130,6 +130,10 @@ func (s *Server) verifyPut(set *active, r *http.Request) (*upload, error) {
 		u := &upload{path: sl.path, size: sl.size}
 		return nil, u.explain(fmt.Errorf("%w: content-range in a put", ErrBadRequest))
 	}
+	if len(r.Header.Values("Content-Type")) > 1 { // which of them was signed would depend on who reads
+		u := &upload{path: sl.path, size: sl.size}
+		return nil, u.explain(fmt.Errorf("%w: several content-types", ErrBadRequest))
+	}
 	return s.verify(set, sl)
 }
 

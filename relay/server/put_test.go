@@ -121,6 +121,22 @@ func TestAPutWithoutALengthIs411(t *testing.T) {
 	want(t, resp, 411, "length-required")
 }
 
+func TestAPutWithTwoTypesIsRefused(t *testing.T) {
+	l := newLab(t)
+	sl := l.sign(token.V2, "a/types", 5)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, sl.url, strings.NewReader("hello"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header["Content-Type"] = []string{"text/plain", "text/html"}
+	resp, err := l.http.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	want(t, resp, 400, "bad-request")
+}
+
 func TestAPutThatSaysNothingOfItsLengthIsNotAnEmptyFile(t *testing.T) {
 	l := newLab(t)
 	base, err := url.Parse(l.base)
