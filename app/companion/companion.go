@@ -68,7 +68,7 @@ func Run(ctx context.Context, p Paths, o Options) error {
 	defer cancel(nil)
 
 	c := &companion{
-		paths: p, words: o.Words, log: o.Log,
+		paths: p, getenv: o.Getenv, words: o.Words, log: o.Log,
 		file: configFile{p.Config, o.Words},
 		resets: resets{
 			roots: p.roots(), dirs: p.dirs(o.Getenv), bus: SessionBus(o.Getenv), words: o.Words, log: o.Log,
@@ -201,6 +201,7 @@ func (c *companion) housekeep(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		c.resets.prune()
+		c.refreshRoutes(ctx)
 		c.renewCertificates(time.Now())
 		select {
 		case <-ctx.Done():

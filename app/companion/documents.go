@@ -46,7 +46,9 @@ type TrustLine struct {
 // RouteDocument is the document of RouteStatus.
 type RouteDocument struct {
 	Schema int               `json:"schema"`
-	Mode   string            `json:"mode"` // none: no route is installed
+	Mode   string            `json:"mode"`  // the first of Modes; none: no route is installed
+	Modes  []string          `json:"modes"` // launcher, gnome, gajim, flatpak
+	Files  []string          `json:"files"` // that were changed, and settings
 	Listen string            `json:"listen"`
 	Env    map[string]string `json:"env"` // to start a client with
 	PACURL string            `json:"pac_url"`
@@ -113,17 +115,6 @@ func trustStatus(t trusts, w *words.Words) (string, error) {
 		doc.Hosts = append(doc.Hosts, l)
 	}
 	return render(doc)
-}
-
-func routeStatus(listen string, w *words.Words) (string, error) {
-	return render(RouteDocument{
-		Schema: 1, Mode: "none", Listen: listen,
-		// Never http_proxy: Gajim would send its XMPP connection through it too. In a GNOME session GLib looks at the
-		// environment only with the other resolver.
-		Env:    map[string]string{"https_proxy": "http://" + listen, "GIO_USE_PROXY_RESOLVER": "libproxy"},
-		PACURL: "http://" + listen + "/proxy.pac",
-		Text:   w.Ctl.RouteNone,
-	})
 }
 
 // PAC is the proxy script for hosts and the relay at listen.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -23,11 +24,16 @@ func Launching(ctx context.Context, p Paths, o Options, client string) (launch.F
 		return launch.Facts{}, &control.Error{Kind: control.UnknownClient, Text: fmt.Sprintf(o.Words.Ctl.UnknownClient, client)}
 	}
 	f := launch.Facts{PAC: route.PACEngine("/"), Roots: roots()}
+	machine := route.Machine{State: p.State}
 	found := false
 	for _, c := range desktop.Find(p.dirs(o.Getenv)) {
 		if c.Kind == kind {
 			f.Client, f.Flatpak = clientOf(c), c.Install == desktop.Flatpak
 			f.Command = c.DefaultLaunch(nil).Argv
+			// The menu's own command, if it is for the same kind of install.
+			if menu := machine.Command(client); len(menu) > 0 && f.Flatpak == slices.Contains(menu, "run") {
+				f.Command = menu
+			}
 			found = true
 			break
 		}
@@ -72,7 +78,7 @@ func Instance(ctx context.Context, o Options, c route.Client, listen string) (ru
 
 // clientOf is what a route depends on.
 func clientOf(c desktop.Client) route.Client {
-	return route.Client{Kind: string(c.Kind), ID: c.Kind.BusName(), Program: c.Kind.Program(), OwnHTTP: ownHTTP(c)}
+	return route.Client{Kind: string(c.Kind), ID: c.Kind.BusName(), Program: c.Kind.Program(), OwnHTTP: ownHTTP(c), Sandbox: c.Install == desktop.Flatpak}
 }
 
 // ownHTTP says whether a client reads the proxy variables itself, whatever the desktop: Gajim does from 2.4 on, where

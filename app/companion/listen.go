@@ -82,6 +82,16 @@ func keepPort(file, wanted, used string, anyPort bool) error {
 	return replace(file, append(raw, '\n'), 0o600)
 }
 
+// lastListen is where the relay listened last, or will.
+func lastListen(wanted, stateDir string) string {
+	var kept chosen
+	raw, err := os.ReadFile(filepath.Join(stateDir, "port.json"))
+	if err == nil && json.Unmarshal(raw, &kept) == nil && kept.Wanted == wanted {
+		return kept.Used
+	}
+	return wanted
+}
+
 // inherited is the socket of holdfast.socket, or nil (sd_listen_fds(3)).
 func inherited(getenv func(string) string) (net.Listener, error) {
 	if getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) {

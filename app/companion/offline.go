@@ -20,6 +20,7 @@ import (
 type Offline struct {
 	paths  Paths
 	words  *words.Words
+	getenv func(string) string
 	file   configFile
 	resets resets
 }
@@ -30,7 +31,7 @@ var _ control.Service = (*Offline)(nil)
 func NewOffline(p Paths, o Options) *Offline {
 	o = o.filled()
 	return &Offline{
-		paths: p, words: o.Words, file: configFile{p.Config, o.Words},
+		paths: p, words: o.Words, getenv: o.Getenv, file: configFile{p.Config, o.Words},
 		resets: resets{roots: p.roots(), dirs: p.dirs(o.Getenv), bus: SessionBus(o.Getenv), words: o.Words, log: o.Log},
 	}
 }
@@ -115,16 +116,48 @@ func (f *Offline) TrustStatus(context.Context) (string, error) {
 	return trustStatus(trusts{store, config.Hosts, f.paths.Bundle()}, f.words)
 }
 
-// RouteStatus answers NotRunning: the port is known only when it is open.
-func (f *Offline) RouteStatus(context.Context) (string, error) { return "", f.notRunning() }
-
-// RoutePlan answers NotRunning.
-func (f *Offline) RoutePlan(context.Context, string, bool) (string, error) {
-	return "", f.notRunning()
+// routes of a computer without a running companion: the relay will listen where it did last time.
+func (f *Offline) routes() (routes, error) {
+	config, _, err := f.file.read()
+	if err != nil {
+		return routes{}, &control.Error{Kind: control.Failed, Text: f.file.path + ": " + err.Error()}
+	}
+	store, err := authority.Open(f.paths.Authority)
+	if err != nil {
+		return routes{}, err
+	}
+	return routes{
+		paths: f.paths, words: f.words, getenv: f.getenv, listen: lastListen(config.Listen, f.paths.State),
+		trusts: trusts{store, config.Hosts, f.paths.Bundle()},
+	}, nil
 }
 
-// RouteApply answers NotRunning.
-func (f *Offline) RouteApply(context.Context, string) (string, error) { return "", f.notRunning() }
+// RouteStatus reads what is on disk.
+func (f *Offline) RouteStatus(context.Context) (string, error) {
+	r, err := f.routes()
+	if err != nil {
+		return "", err
+	}
+	return r.status()
+}
+
+// RoutePlan plans for where the relay listened last.
+func (f *Offline) RoutePlan(_ context.Context, mode string, remove bool) (string, error) {
+	r, err := f.routes()
+	if err != nil {
+		return "", err
+	}
+	return r.plan(mode, remove)
+}
+
+// RouteApply changes files and settings directly.
+func (f *Offline) RouteApply(ctx context.Context, id string) (string, error) {
+	r, err := f.routes()
+	if err != nil {
+		return "", err
+	}
+	return r.apply(ctx, id)
+}
 
 // ReportClient answers NotRunning.
 func (f *Offline) ReportClient(context.Context, string, uint32, string, string) error {

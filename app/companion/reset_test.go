@@ -132,9 +132,6 @@ func TestOfflineSaysWhatNeedsACompanion(t *testing.T) {
 		"Resume":       func() error { return f.Resume(ctx) },
 		"Cancel":       func() error { return f.Cancel(ctx, "a") },
 		"TryNow":       func() error { return f.TryNow(ctx, "a") },
-		"RouteStatus":  func() error { _, err := f.RouteStatus(ctx); return err },
-		"RoutePlan":    func() error { _, err := f.RoutePlan(ctx, "pac", false); return err },
-		"RouteApply":   func() error { _, err := f.RouteApply(ctx, "a"); return err },
 		"ReportClient": func() error { return f.ReportClient(ctx, "dino", 1, "stuck", "") },
 		"Stop":         func() error { return f.Stop(ctx) },
 	} {

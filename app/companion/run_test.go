@@ -202,7 +202,7 @@ func TestACompanionWithoutAnythingRuns(t *testing.T) {
 	if err != nil || !strings.Contains(doc, `"mode":"none"`) || !strings.Contains(doc, `"https_proxy":"http://`+r.listen+`"`) {
 		t.Errorf("RouteStatus: %s, %v", doc, err)
 	}
-	if _, err := r.client.RoutePlan(t.Context(), "pac", false); control.KindOf(err) != control.Failed {
+	if _, err := r.client.RoutePlan(t.Context(), "pac", false); control.KindOf(err) != control.Invalid {
 		t.Errorf("RoutePlan: %v", err)
 	}
 	for name, err := range map[string]error{

@@ -25,6 +25,7 @@ const stopTime = 10 * time.Second
 // companion is the running one. It is the control.Service of all its views.
 type companion struct {
 	paths     Paths
+	getenv    func(string) string
 	words     *words.Words
 	log       *slog.Logger
 	file      configFile
@@ -145,20 +146,23 @@ func (c *companion) TrustStatus(context.Context) (string, error) {
 func (c *companion) trusts() trusts { return trusts{c.authority, c.hosts(), c.paths.Bundle()} }
 
 // view is what the state of a client depends on.
-func (c *companion) view() view { return view{listen: c.listen, trusts: c.trusts()} }
-
-func (c *companion) RouteStatus(context.Context) (string, error) {
-	return routeStatus(c.listen, c.words)
+func (c *companion) view() view {
+	return view{listen: c.listen, trusts: c.trusts(), routes: c.routes().machine().Installed()}
 }
 
-// RoutePlan says the truth: routes are not installed by Holdfast.
-func (c *companion) RoutePlan(context.Context, string, bool) (string, error) {
-	return "", &control.Error{Kind: control.Failed, Text: c.words.Ctl.CannotRoute}
+func (c *companion) RouteStatus(context.Context) (string, error) { return c.routes().status() }
+
+func (c *companion) RoutePlan(_ context.Context, mode string, remove bool) (string, error) {
+	return c.routes().plan(mode, remove)
 }
 
-// RouteApply says the truth: there is no plan.
-func (c *companion) RouteApply(context.Context, string) (string, error) {
-	return "", &control.Error{Kind: control.Failed, Text: c.words.Ctl.CannotRoute}
+func (c *companion) RouteApply(ctx context.Context, id string) (string, error) {
+	doc, err := c.routes().apply(ctx, id)
+	if err == nil {
+		c.log.Info("route changed", "plan", id)
+	}
+	wake(c.look)
+	return doc, err
 }
 
 func (c *companion) ReportClient(ctx context.Context, client string, pid uint32, event, detail string) error {
@@ -219,6 +223,9 @@ func (c *companion) useLocked(ctx context.Context, config Config) error {
 	c.config = config
 	if _, err := hostLines(config.Hosts, c.authority, true); err != nil {
 		c.log.Warn("certificate not made", "error", err)
+	}
+	if err := (trusts{c.authority, config.Hosts, c.paths.Bundle()}).refresh(); err != nil {
+		c.log.Warn("certificates for clients not refreshed", "error", err)
 	}
 	c.agent.Tell(agent.Cleared{Code: agent.NoHosts})
 	if len(config.Hosts) == 0 {

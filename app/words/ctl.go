@@ -75,7 +75,6 @@ type Ctl struct {
 	UploadGone       string // %s id
 	UnknownClient    string // %s
 	NoClientFound    string // %s
-	CannotRoute      string
 	StopWhenUploaded string
 }
 
@@ -154,7 +153,6 @@ func ctlEnglish() Ctl {
 		UploadGone:       "There is no running upload %s.",
 		UnknownClient:    "%q is not a client that Holdfast knows; dino and gajim are",
 		NoClientFound:    "%s is not installed here.",
-		CannotRoute:      "Holdfast cannot install routes by itself. holdfastctl route status shows the variables to start a client with.",
 		StopWhenUploaded: "Stopping. Running uploads get 10 seconds to finish.",
 	}
 }
@@ -234,7 +232,6 @@ func ctlGerman() Ctl {
 		UploadGone:       "Es läuft kein Upload %s.",
 		UnknownClient:    "%q ist kein Programm, das Holdfast kennt; dino und gajim sind es",
 		NoClientFound:    "%s ist hier nicht installiert.",
-		CannotRoute:      "Holdfast kann Umleitungen nicht selbst einrichten. holdfastctl route status zeigt die Variablen, mit denen ein Programm zu starten ist.",
 		StopWhenUploaded: "Wird beendet. Laufende Uploads erhalten 10 Sekunden, um fertig zu werden.",
 	}
 }

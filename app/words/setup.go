@@ -28,6 +28,38 @@ type Setup struct {
 	LaunchBypassed string // %s client
 	LaunchRestart  string // %s client
 	LaunchNoTrust  string // %s client
+	RouteTrust     string
+	RouteTrustAll  string
+	RouteNoScript  string
+	RouteInstalled string // %s ways
+	RouteUnknown   string
+	RouteStale     string
+	RouteOwnProxy  string
+	RouteRunning   string
+	RouteUnclean   string
+	RouteNothing   string
+	RouteDone      string // %s way
+	RouteRemoved   string // %s way
+	Reason         RouteReason
+}
+
+// RouteReason is why a file or a setting of a route changes.
+type RouteReason struct {
+	Folder, Entry, Service, Script, Setting, Gajim, Sandbox   string
+	Before, Made, Changed, Needed, Unusual, Original, Unknown string
+}
+
+// RouteReason words a reason of a route.
+func (w *Words) RouteReason(code string) string {
+	r := w.Setup.Reason
+	text, ok := map[string]string{
+		"folder": r.Folder, "entry": r.Entry, "service": r.Service, "script": r.Script, "setting": r.Setting, "gajim": r.Gajim, "sandbox": r.Sandbox,
+		"before": r.Before, "made": r.Made, "changed": r.Changed, "needed": r.Needed, "unusual": r.Unusual, "original": r.Original,
+	}[code]
+	if !ok {
+		return r.Unknown
+	}
+	return text
 }
 
 func setupEnglish() Setup {
@@ -58,6 +90,26 @@ func setupEnglish() Setup {
 		LaunchBypassed: "%s is started without Holdfast, because Holdfast does not answer. Uploads go directly.",
 		LaunchRestart:  "%s is running without Holdfast already. Quit it and start it again to use Holdfast.",
 		LaunchNoTrust:  "%s is started without Holdfast, because it does not trust it yet. To change that: holdfastctl trust install",
+		RouteTrust:     "Clients do not trust Holdfast yet, so they will start without it until: holdfastctl trust install",
+		RouteTrustAll:  "This way needs the certificates to be trusted by all programs, or uploads will not work: holdfastctl trust install --system",
+		RouteNoScript:  "No proxy script can be run here, so all encrypted traffic of programs that follow the desktop's setting passes through Holdfast, and stops while it does not run.",
+		RouteInstalled: "Clients find Holdfast this way: %s. These were changed:",
+		RouteUnknown:   "There is no such way; launcher, gnome, gajim and flatpak are.",
+		RouteStale:     "Something has changed since this was planned. Look at a new plan.",
+		RouteOwnProxy:  "You have set a proxy of your own there, so Holdfast changes nothing.",
+		RouteRunning:   "Quit Gajim first; it would write its settings over the change.",
+		RouteUnclean:   "Gajim did not end cleanly. Start it and quit it, then try again.",
+		RouteNothing:   "There is nothing here that this way could change.",
+		RouteDone:      "Installed: %s. To undo it: holdfastctl route remove",
+		RouteRemoved:   "Removed: %s. Everything is as it was before.",
+		Reason: RouteReason{
+			Folder: "a folder for what follows", Entry: "the menu starts the client with Holdfast", Service: "so does a program that asks for the client",
+			Script: "starts the client with Holdfast, or without it when it was removed", Setting: "programs of this desktop ask Holdfast for uploads",
+			Gajim: "all accounts of Gajim use Holdfast as their proxy", Sandbox: "the sandbox tells the client of Holdfast",
+			Before: "as it was before", Made: "Holdfast made it", Changed: "somebody changed it since, so only what is ours is touched",
+			Needed: "something that was changed since starts it", Unusual: "its command is not understood, so it stays as it is",
+			Original: "the client was removed", Unknown: "see the documentation",
+		},
 	}
 }
 
@@ -89,5 +141,25 @@ func setupGerman() Setup {
 		LaunchBypassed: "%s wird ohne Holdfast gestartet, denn Holdfast antwortet nicht. Uploads gehen direkt.",
 		LaunchRestart:  "%s läuft schon ohne Holdfast. Beenden und starten Sie es neu, um Holdfast zu benutzen.",
 		LaunchNoTrust:  "%s wird ohne Holdfast gestartet, denn es vertraut ihm noch nicht. Ändern mit: holdfastctl trust install",
+		RouteTrust:     "Noch vertrauen die Programme Holdfast nicht und starten ohne es, bis zu: holdfastctl trust install",
+		RouteTrustAll:  "Dafür müssen alle Programme den Zertifikaten vertrauen, sonst gehen Uploads nicht: holdfastctl trust install --system",
+		RouteNoScript:  "Hier lässt sich kein Proxy-Skript ausführen. Darum läuft aller verschlüsselte Verkehr von Programmen, die der Einstellung folgen, durch Holdfast und steht still, wenn es nicht läuft.",
+		RouteInstalled: "Programme finden Holdfast so: %s. Geändert wurden:",
+		RouteUnknown:   "Diesen Weg gibt es nicht; es gibt launcher, gnome, gajim und flatpak.",
+		RouteStale:     "Seit der Planung hat sich etwas geändert. Sehen Sie sich einen neuen Plan an.",
+		RouteOwnProxy:  "Dort ist schon ein eigener Proxy eingetragen, darum ändert Holdfast nichts.",
+		RouteRunning:   "Beenden Sie zuerst Gajim; es würde seine Einstellungen über die Änderung schreiben.",
+		RouteUnclean:   "Gajim wurde nicht sauber beendet. Starten und beenden Sie es, dann noch einmal.",
+		RouteNothing:   "Hier ist nichts, was dieser Weg ändern könnte.",
+		RouteDone:      "Eingerichtet: %s. Rückgängig machen: holdfastctl route remove",
+		RouteRemoved:   "Entfernt: %s. Alles ist, wie es vorher war.",
+		Reason: RouteReason{
+			Folder: "ein Ordner für das Folgende", Entry: "das Menü startet das Programm mit Holdfast", Service: "ebenso andere Programme, die es aufrufen",
+			Script: "startet das Programm mit Holdfast, oder ohne, wenn es entfernt wurde", Setting: "Programme dieses Desktops fragen für Uploads Holdfast",
+			Gajim: "alle Konten von Gajim benutzen Holdfast als Proxy", Sandbox: "die Sandbox sagt dem Programm von Holdfast",
+			Before: "wie es vorher war", Made: "Holdfast hat es angelegt", Changed: "seither geändert, darum wird nur das Unsere berührt",
+			Needed: "etwas seither Geändertes startet es", Unusual: "der Befehl ist nicht verständlich, darum bleibt es, wie es ist",
+			Original: "das Programm wurde entfernt", Unknown: "siehe die Dokumentation",
+		},
 	}
 }

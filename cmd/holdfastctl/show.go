@@ -3,10 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -173,49 +170,4 @@ func ask(v any) func(doc string, err error) error {
 		}
 		return nil
 	}
-}
-
-// onlyStatus is for verbs that can only show so far.
-func (s *shell) onlyStatus(verb string, args []string, cannot string) (asJSON bool, err error) {
-	fs := flags(verb)
-	j := fs.Bool("json", false, "")
-	rest, err := s.parse(fs, args, 1, 1, "status")
-	if err != nil {
-		return false, err
-	}
-	switch rest[0] {
-	case "status":
-		return *j, nil
-	case "install", "remove":
-		return false, errors.New(cannot)
-	}
-	return false, usageError{verb, fmt.Sprintf(s.words.Ctl.UnknownVerb, verb+" "+rest[0])}
-}
-
-func (s *shell) route(ctx context.Context, args []string) error {
-	asJSON, err := s.onlyStatus("route", args, s.words.Ctl.CannotRoute)
-	if err != nil {
-		return err
-	}
-	c, err := s.companion(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = c.Close() }() // everything has been answered
-	doc, err := c.RouteStatus(ctx)
-	if err != nil {
-		return err
-	}
-	return s.show(doc, asJSON, func() error {
-		var d companion.RouteDocument
-		if err := ask(&d)(doc, nil); err != nil {
-			return err
-		}
-		s.say("%s", d.Text)
-		for _, name := range slices.Sorted(maps.Keys(d.Env)) {
-			s.say("  "+s.words.Ctl.RouteEnv, name, d.Env[name])
-		}
-		s.say(s.words.Ctl.RoutePAC, d.PACURL)
-		return nil
-	})
 }

@@ -15,6 +15,7 @@ type Client struct {
 	// OwnHTTP says that uploads do not go through GLib: the client reads the proxy variables whatever the desktop is,
 	// understands no proxy script, and takes its roots from SSL_CERT_FILE (Gajim from 2.4 on).
 	OwnHTTP bool
+	Sandbox bool // it is a Flatpak
 }
 
 // Environment is what a client is started with, so that its uploads go through the relay at listen. pac says that
@@ -35,9 +36,7 @@ func (c Client) Routed(env func(string) (string, bool), listen string) bool {
 	if listen == "" {
 		return false
 	}
-	current, _ := env("XDG_CURRENT_DESKTOP")
-	resolver, _ := env("GIO_USE_PROXY_RESOLVER")
-	if !c.OwnHTTP && slices.Contains(strings.Split(current, ":"), "GNOME") && resolver != "libproxy" {
+	if !c.OwnHTTP && onGNOME(env) {
 		return false
 	}
 	for _, name := range []string{"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"} {
@@ -55,6 +54,13 @@ func (c Client) Routed(env func(string) (string, bool), listen string) bool {
 		return strings.Replace(u.Host, "localhost:", "127.0.0.1:", 1) == listen
 	}
 	return false
+}
+
+// onGNOME says whether GLib asks the desktop's settings and not the environment.
+func onGNOME(env func(string) (string, bool)) bool {
+	current, _ := env("XDG_CURRENT_DESKTOP")
+	resolver, _ := env("GIO_USE_PROXY_RESOLVER")
+	return slices.Contains(strings.Split(current, ":"), "GNOME") && resolver != "libproxy"
 }
 
 // PACEngine says whether GLib's programs can run a proxy script on the machine whose / is root: libproxy before 0.5

@@ -112,6 +112,11 @@ func (s *Session) owner(ctx context.Context, name string) (int, error) {
 	return 0, fmt.Errorf("ask the session bus: %w", err)
 }
 
+// ReloadServices has the bus look again for programs that it can start.
+func (s *Session) ReloadServices(ctx context.Context) error {
+	return s.conn.BusObject().CallWithContext(ctx, busName+".ReloadConfig", 0).Err
+}
+
 // Watch calls notify once as soon as it listens, and each time a client appears on or leaves the bus.
 // It blocks until ctx ends (then it returns nil) or the bus goes away. notify must not block.
 func (s *Session) Watch(ctx context.Context, notify func()) error {
