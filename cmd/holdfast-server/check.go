@@ -35,17 +35,37 @@ Exit code 1 if anything failed.
 // report prints the lines of a check.
 type report struct {
 	w              io.Writer
+	site           string // what the lines are about; empty: all
 	passed, failed int
+}
+
+// each calls fn for every site, and the lines say which it is if there are several.
+func (r *report) each(c *config, fn func(site *config)) {
+	for _, site := range c.sites() {
+		if len(c.Sites) > 0 {
+			r.site = site.label()
+		}
+		fn(site)
+	}
+	r.site = ""
+}
+
+// about is what a line is about.
+func (r *report) about(what string) string {
+	if r.site == "" {
+		return what
+	}
+	return "site " + r.site + ": " + what
 }
 
 func (r *report) pass(what, format string, args ...any) {
 	r.passed++
-	fmt.Fprintf(r.w, "PASS  %s: %s\n", what, fmt.Sprintf(format, args...))
+	fmt.Fprintf(r.w, "PASS  %s: %s\n", r.about(what), fmt.Sprintf(format, args...))
 }
 
 func (r *report) fail(what, format string, args ...any) {
 	r.failed++
-	fmt.Fprintf(r.w, "FAIL  %s: %s\n", what, fmt.Sprintf(format, args...))
+	fmt.Fprintf(r.w, "FAIL  %s: %s\n", r.about(what), fmt.Sprintf(format, args...))
 }
 
 // verdict prints PASS with the evidence, or FAIL with the error.
@@ -76,7 +96,8 @@ func check(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		r.pass("config", "%s is valid", *file)
 	}
 	if c != nil {
-		issuers := checkSecrets(r, c)
+		issuers := map[string][]token.Issuer{}
+		r.each(c, func(site *config) { issuers[site.site] = checkSecrets(r, site) })
 		checkGrace(r, c.Grace)
 		hello := ""
 		if local := netip.MustParseAddr("127.0.0.1"); c.Server.ProxyProtocol && realip.New(prefixes(c.Server.TrustedProxies)).Trusted(local) {
@@ -87,23 +108,28 @@ func check(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			checkListen(ctx, r, "metrics listen", c.Server.MetricsListen, "", false)
 		}
 		checkTLS(r, c, time.Now())
-		if checkFolder(r, "storage.path", c.Storage.Path) {
-			checkSpace(r, c)
-		}
-		checkFolder(r, "storage.state", c.Storage.State)
 		checkLog(r, c)
-		if len(issuers) > 0 {
-			if err := checkInstance(ctx, r, c, issuers); err != nil {
-				r.fail("private instance", "%v", err)
-			}
-		}
-		checkProxy(ctx, r, c)
+		r.each(c, func(site *config) { checkSite(ctx, r, site, issuers[site.site]) })
 	}
 	fmt.Fprintf(stdout, "%d passed, %d failed\n", r.passed, r.failed)
 	if r.failed > 0 {
 		return errFailed
 	}
 	return nil
+}
+
+// checkSite checks what each site has of its own.
+func checkSite(ctx context.Context, r *report, c *config, issuers []token.Issuer) {
+	if checkFolder(r, "storage.path", c.Storage.Path) {
+		checkSpace(r, c)
+	}
+	checkFolder(r, "storage.state", c.Storage.State)
+	if len(issuers) > 0 {
+		if err := checkInstance(ctx, r, c, issuers); err != nil {
+			r.fail("private instance", "%v", err)
+		}
+	}
+	checkProxy(ctx, r, c)
 }
 
 // checkSecrets reads the secrets and judges them and the files they lie in. nil: there are none to go on with.

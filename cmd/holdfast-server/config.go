@@ -15,8 +15,10 @@ type config struct {
 	Grace   graceConfig   `toml:"grace"`
 	Limits  limitsConfig  `toml:"limits"`
 	Log     logConfig     `toml:"log"`
+	Sites   []siteConfig  `toml:"site"`
 
 	file string // where it was read
+	site string // of sites(): its name; empty: the tables
 }
 
 type serverConfig struct {

@@ -50,6 +50,7 @@ func files(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var (
 		file   = f.String("config", "", "configuration `FILE`")
 		user   = f.String("user", "", "list: only files of this bare `JID`")
+		site   = f.String("site", "", "`NAME` of the [[site]], if there are several")
 		asJSON = f.Bool("json", false, "list, blocked: one JSON object a line")
 	)
 	rest, help, err := parse(f, args, 1<<16)
@@ -79,6 +80,9 @@ func files(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if c, err = c.oneSite(*site); err != nil {
+		return err
+	}
 	return withAdmin(ctx, c, stderr, func(client *http.Client) error {
 		return do(&adminCalls{ctx, client, c, stdout, stderr})
 	})
@@ -96,7 +100,7 @@ func withAdmin(ctx context.Context, c *config, stderr io.Writer, fn func(*http.C
 	if _, err := os.Stat(c.Storage.State); err != nil {
 		return fmt.Errorf("no server runs, and none has run with this configuration: %w", err)
 	}
-	p, err := open(c, slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelError})), false)
+	p, err := open(c, slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelError})), nil, false, false)
 	defer func() { err = errors.Join(err, p.close()) }()
 	if err != nil {
 		return err

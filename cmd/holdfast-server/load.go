@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -170,7 +169,7 @@ func keys() map[string][]string {
 			switch {
 			case f.Type.Kind() == reflect.Struct && table == "":
 				walk(full, f.Type)
-			case f.Type.Kind() == reflect.Slice && f.Type.Elem() == reflect.TypeFor[issuerConfig]():
+			case f.Type.Kind() == reflect.Slice && f.Type.Elem().Kind() == reflect.Struct && strings.HasSuffix(f.Type.Elem().Name(), "Config"):
 				walk(full, f.Type.Elem())
 			default:
 				out[table] = append(out[table], name)
@@ -253,12 +252,8 @@ func (c *config) validate() []problem {
 			say("server.metrics_listen: %v", err)
 		}
 	}
-	u, err := url.Parse(c.Server.PublicURL)
-	switch {
-	case err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "":
-		say("server.public_url: %q is not a URL like \"https://upload.example.org/upload/\"", c.Server.PublicURL)
-	case u.RawQuery != "" || u.Fragment != "":
-		say("server.public_url: %q must end with its path", c.Server.PublicURL)
+	if err := publicURL(c.Server.PublicURL); err != nil {
+		say("server.public_url: %v", err)
 	}
 	if c.Server.ProxyProtocol && len(c.Server.TrustedProxies) == 0 {
 		say("server.proxy_protocol needs trusted_proxies: only from them the header is read")
@@ -280,7 +275,10 @@ func (c *config) validate() []problem {
 	if c.Storage.SyncBytes < 1 || c.Storage.SyncEvery <= 0 {
 		say("storage.sync_bytes and storage.sync_every must be more than zero")
 	}
-	return append(out, c.validateAuth()...)
+	if c.servesTables() {
+		out = append(out, c.validateAuth()...)
+	}
+	return append(out, c.validateSites()...)
 }
 
 // validateAuth checks that every scheme has a secret and the other way round.

@@ -63,11 +63,13 @@ func serve(ctx context.Context, args []string, stderr io.Writer) (err error) {
 	defer func() { err = errors.Join(err, p.close()) }()
 
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return p.server.Serve(ctx, p.listener, p.tls) })
-	g.Go(func() error { return p.server.Run(ctx) })
-	g.Go(func() error { return serveAdmin(ctx, p.admin, p.server.AdminHandler()) })
+	g.Go(func() error { return server.Serve(ctx, p.listener, p.tls, p.sites()...) })
+	for _, one := range p.all() {
+		g.Go(func() error { return one.server.Run(ctx) })
+		g.Go(func() error { return serveAdmin(ctx, one.admin, one.server.AdminHandler()) })
+	}
 	if p.metrics != nil {
-		g.Go(func() error { return serveMetrics(ctx, p.metrics, p.server.MetricsHandler()) })
+		g.Go(func() error { return serveMetrics(ctx, p.metrics, server.MetricsHandler(p.sites()...)) })
 	}
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP) // before anybody can know that the server is up
@@ -75,17 +77,25 @@ func serve(ctx context.Context, args []string, stderr io.Writer) (err error) {
 	g.Go(func() error {
 		return onHangup(ctx, hup, func() { p.reload(*file, level, out, stderr) })
 	})
-	log.Info("listening", "addr", p.listener.Addr().String(), "tls", p.tls != nil, "public_url", c.Server.PublicURL, "version", holdfast.Version())
+	for _, one := range p.all() {
+		one.log.Info("listening", "addr", p.listener.Addr().String(), "tls", p.tls != nil, "public_url", one.config.Server.PublicURL, "version", holdfast.Version())
+	}
 	if p.metrics != nil {
 		log.Info("metrics listening", "addr", p.metrics.Addr().String())
 	}
-	g.Go(func() error { return tellSystemd(ctx, log, func() { _ = p.ledger.Health() }) })
+	g.Go(func() error {
+		return tellSystemd(ctx, log, func() {
+			for _, one := range p.all() {
+				_ = one.ledger.Health()
+			}
+		})
+	})
 	err = g.Wait()
 	log.Info("stopped")
 	return err
 }
 
-// parts is everything that a running server is made of.
+// parts is everything that a running server is made of; of several sites, the first one and what they share.
 type parts struct {
 	config   *config
 	log      *slog.Logger
@@ -97,11 +107,36 @@ type parts struct {
 	listener net.Listener
 	metrics  net.Listener // nil: none
 	admin    net.Listener
+	others   []*parts // further sites
+}
+
+// all is every site.
+func (p *parts) all() []*parts { return append([]*parts{p}, p.others...) }
+
+// sites is every site as relay/server has it.
+func (p *parts) sites() []server.Site {
+	var out []server.Site
+	for _, one := range p.all() {
+		out = append(out, server.Site{Host: one.config.host(), Server: one.server})
+	}
+	return out
 }
 
 // assemble opens all parts and listens; on an error those that are open are closed. anew: a damaged ledger is moved aside.
 func assemble(c *config, log *slog.Logger, anew bool) (p *parts, err error) {
-	p, err = open(c, log, anew)
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	for i, site := range c.sites() {
+		var one *parts
+		if one, err = open(site, log, reg, anew, len(c.Sites) > 0); i == 0 {
+			p = one
+		} else {
+			p.others = append(p.others, one)
+		}
+		if err != nil {
+			break
+		}
+	}
 	if err == nil {
 		err = p.listen()
 	}
@@ -130,7 +165,13 @@ func (p *parts) listen() (err error) {
 }
 
 // open opens state, files, the server on them and its socket for the admin. On an error the caller closes what is open.
-func open(c *config, log *slog.Logger, anew bool) (p *parts, err error) {
+// reg may be nil. several: it is one of several sites.
+func open(c *config, log *slog.Logger, reg *prometheus.Registry, anew, several bool) (p *parts, err error) {
+	label := ""
+	if several {
+		label = c.label()
+		log = log.With("site", label)
+	}
 	p = &parts{config: c, log: log}
 	set, err := p.settings(c)
 	if err != nil {
@@ -147,11 +188,9 @@ func open(c *config, log *slog.Logger, anew bool) (p *parts, err error) {
 	}); err != nil {
 		return p, fmt.Errorf("open the files in %s: %w", c.Storage.Path, err)
 	}
-	reg := prometheus.NewRegistry()
-	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	p.server, err = server.New(server.Config{
 		Prefix: prefix(c.Server.PublicURL), Settings: set, Store: p.store, Ledger: p.ledger,
-		Proxied: c.Server.ProxyProtocol, Idle: time.Duration(c.Server.IdleTimeout), Log: log, Registry: reg,
+		Proxied: c.Server.ProxyProtocol, Idle: time.Duration(c.Server.IdleTimeout), Log: log, Registry: reg, Site: label,
 		SyncBytes: int64(c.Storage.SyncBytes), SyncEvery: time.Duration(c.Storage.SyncEvery),
 	})
 	if err != nil {
@@ -172,6 +211,9 @@ func dedup(word string) store.Dedup {
 // close closes what is open, the ledger last: what the store still says goes into it.
 func (p *parts) close() error {
 	var errs []error
+	for _, one := range p.others {
+		errs = append(errs, one.close())
+	}
 	for _, l := range []net.Listener{p.listener, p.metrics, p.admin} {
 		if l == nil {
 			continue
@@ -219,12 +261,20 @@ func (p *parts) reload(file string, level *slog.LevelVar, out *logFile, stderr i
 		p.log.Error("configuration not reloaded", "error", err)
 		return
 	}
-	set, err := p.settings(c)
+	sites, err := match(p.all(), c)
+	sets := make([]server.Settings, len(sites))
+	for i, one := range p.all() {
+		if err == nil {
+			sets[i], err = one.settings(sites[i])
+		}
+	}
 	if err == nil && p.cert != nil && c.TLS.Cert != "" {
 		err = p.cert.set(c.TLS.Cert, c.TLS.Key)
 	}
-	if err == nil {
-		err = p.server.Update(set)
+	for i, one := range p.all() {
+		if err == nil {
+			err = one.server.Update(sets[i])
+		}
 	}
 	if err != nil {
 		p.log.Error("configuration not reloaded", "error", err)
@@ -234,16 +284,25 @@ func (p *parts) reload(file string, level *slog.LevelVar, out *logFile, stderr i
 	if err := out.open(c.Log.File, stderr); err != nil {
 		p.log.Error("log file not reopened", "error", err)
 	}
-	for _, w := range c.warnings(set.Issuers) {
-		p.log.Warn(w.what, "file", w.file, "why", w.why)
+	restart := false
+	for i, one := range p.all() {
+		for _, w := range sites[i].warnings(sets[i].Issuers) {
+			one.log.Warn(w.what, "file", w.file, "why", w.why)
+		}
+		restart = restart || one.config.needsRestart(sites[i])
 	}
 	p.log.Info("configuration reloaded")
-	if old := p.config; old.Server.Listen != c.Server.Listen || old.Storage != c.Storage || old.Server.PublicURL != c.Server.PublicURL ||
-		old.Server.MetricsListen != c.Server.MetricsListen || old.Server.IdleTimeout != c.Server.IdleTimeout ||
-		old.Server.ProxyProtocol != c.Server.ProxyProtocol ||
-		old.Limits.MinFree != c.Limits.MinFree || (old.TLS.Cert == "") != (c.TLS.Cert == "") || old.Log.Format != c.Log.Format {
+	if restart {
 		p.log.Warn("restart needed", "keys", "listen, public_url, proxy_protocol, metrics_listen, idle_timeout, storage, min_free, log.format, tls on or off")
 	}
+}
+
+// needsRestart reports whether c has a key of which the running old has another value, and a reload is not enough.
+func (old *config) needsRestart(c *config) bool {
+	return old.Server.Listen != c.Server.Listen || old.Storage != c.Storage || old.Server.PublicURL != c.Server.PublicURL ||
+		old.Server.MetricsListen != c.Server.MetricsListen || old.Server.IdleTimeout != c.Server.IdleTimeout ||
+		old.Server.ProxyProtocol != c.Server.ProxyProtocol ||
+		old.Limits.MinFree != c.Limits.MinFree || (old.TLS.Cert == "") != (c.TLS.Cert == "") || old.Log.Format != c.Log.Format
 }
 
 // onHangup calls f for every signal until ctx ends.

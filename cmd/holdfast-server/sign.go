@@ -32,6 +32,7 @@ func sign(args []string, stdout, stderr io.Writer) error {
 		user    = f.String("user", "", "bare `JID` of the uploader (bearer needs one)")
 		form    = f.Int("form", 0, "bearer payload `FORM` 1 to 6 (default 2)")
 		at      = f.String("at", "", "sign as if issued at this `TIME` (RFC 3339; default: now)")
+		site    = f.String("site", "", "`NAME` of the [[site]], if there are several")
 		session = f.String("session", "", "session `ID` (bearer form 6)")
 	)
 	if _, help, err := parse(f, args, 0); help || err != nil {
@@ -39,6 +40,9 @@ func sign(args []string, stdout, stderr io.Writer) error {
 	}
 	c, err := loadFlag(*file)
 	if err != nil {
+		return err
+	}
+	if c, err = c.oneSite(*site); err != nil {
 		return err
 	}
 	switch {

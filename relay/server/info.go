@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -56,20 +57,41 @@ type condition struct {
 	Now     string `json:"now"`
 }
 
-// verbose says what works and what does not; 503 if something does not.
-func (s *Server) verbose(w http.ResponseWriter, r *http.Request) error {
+// condition says what works and what does not.
+func (s *Server) condition(ctx context.Context) condition {
 	c := condition{Status: "ok", Store: "ok", Ledger: "ok", Uploads: s.uploads.Load(), Now: s.now().UTC().Format(time.RFC3339)}
-	status := http.StatusOK
 	var err error
 	if c.Free, err = s.store.Free(); err != nil {
-		c.Status, c.Store, status = "failing", err.Error(), http.StatusServiceUnavailable
+		c.Status, c.Store = failing, err.Error()
 	}
 	if err := s.ledger.Health(); err != nil {
-		c.Status, c.Ledger, status = "failing", err.Error(), http.StatusServiceUnavailable
-	} else if _, err := s.ledger.Burnt(r.Context(), "health/probe"); err != nil {
-		c.Status, c.Ledger, status = "failing", err.Error(), http.StatusServiceUnavailable
+		c.Status, c.Ledger = failing, err.Error()
+	} else if _, err := s.ledger.Burnt(ctx, "health/probe"); err != nil {
+		c.Status, c.Ledger = failing, err.Error()
 	}
-	return reply(w, r, status, c)
+	return c
+}
+
+const failing = "failing"
+
+// verbose answers /health?verbose: 503 if something does not work. Of several sites it tells each by its host and prefix.
+func verbose(w http.ResponseWriter, r *http.Request, sites []Site) error {
+	status := http.StatusOK
+	all := struct {
+		Status string               `json:"status"`
+		Sites  map[string]condition `json:"sites"`
+	}{"ok", make(map[string]condition, len(sites))}
+	for _, s := range sites {
+		c := s.Server.condition(r.Context())
+		if c.Status == failing {
+			all.Status, status = failing, http.StatusServiceUnavailable
+		}
+		if len(sites) == 1 {
+			return reply(w, r, status, c)
+		}
+		all.Sites[s.Host+s.Server.prefix] = c
+	}
+	return reply(w, r, status, all)
 }
 
 // reply writes a JSON document.
@@ -88,17 +110,22 @@ func reply(w http.ResponseWriter, r *http.Request, status int, doc any) error {
 }
 
 // MetricsHandler returns the side for the admin's own network: /metrics and /health, with ?verbose.
-func (s *Server) MetricsHandler() http.Handler {
+func (s *Server) MetricsHandler() http.Handler { return MetricsHandler(Site{Server: s}) }
+
+// MetricsHandler is that of several sites, which share one registry.
+func MetricsHandler(sites ...Site) http.Handler {
 	mux := http.NewServeMux()
-	if s.registry != nil {
-		mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))
+	if reg := sites[0].Server.registry; reg != nil {
+		mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
 	}
 	mux.HandleFunc("GET /health", func(w http.ResponseWriter, r *http.Request) {
-		h := health
+		var err error
 		if r.URL.Query().Has("verbose") {
-			h = s.verbose
+			err = verbose(w, r, sites)
+		} else {
+			err = health(w, r)
 		}
-		if err := h(w, r); err != nil {
+		if err != nil {
 			_ = refuse(w, r, err) // the answer is all there is to it
 		}
 	})

@@ -23,12 +23,12 @@ const (
 	downloadDrain    = 10 * time.Second // how long downloads may hold up a stop
 )
 
-// Serve answers connections on l until ctx ends, over TLS if tc is not nil. Then it accepts no more and lets
-// uploads finish as long as they move; downloads get a few seconds. It closes l.
-func (s *Server) Serve(ctx context.Context, l net.Listener, tc *tls.Config) error {
+// serve is Serve.
+func serve(ctx context.Context, l net.Listener, tc *tls.Config, sites []Site) error {
+	s := sites[0].Server
 	in := newListener(l, tc, s.proxied, s.idle, s.log)
 	srv := &http.Server{
-		Handler:           s.Handler(),
+		Handler:           sitesHandler(sites),
 		ReadHeaderTimeout: s.headerTimeout,
 		IdleTimeout:       s.idle,
 		MaxHeaderBytes:    headerBytes,
@@ -50,22 +50,29 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, tc *tls.Config) erro
 	case err := <-served:
 		_ = in.Close()
 		_ = srv.Close()
-		s.running.Wait()
+		finished(sites)
 		return fmt.Errorf("accept connections: %w", err)
 	case <-ctx.Done():
 	}
-	s.drain(srv)
+	drainServer(srv, sites)
 	err := <-served
 	_ = in.Close()
-	s.running.Wait()
+	finished(sites)
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
 	return err
 }
 
-// drain stops srv: no new connections, idle ones closed, uploads waited for, downloads cut after a while.
-func (s *Server) drain(srv *http.Server) {
+// finished waits for the requests in handlers.
+func finished(sites []Site) {
+	for _, s := range sites {
+		s.Server.running.Wait()
+	}
+}
+
+// drainServer stops srv: no new connections, idle ones closed, uploads waited for, downloads cut after a while.
+func drainServer(srv *http.Server, sites []Site) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	done := make(chan struct{})
@@ -81,7 +88,11 @@ func (s *Server) drain(srv *http.Server) {
 			_ = srv.Close()
 			return
 		case <-tick.C:
-			if s.uploads.Load() == 0 && time.Since(began) > downloadDrain {
+			var uploads int64
+			for _, s := range sites {
+				uploads += s.Server.uploads.Load()
+			}
+			if uploads == 0 && time.Since(began) > downloadDrain {
 				cancel()
 				<-done
 				_ = srv.Close()

@@ -25,7 +25,7 @@ type metrics struct {
 	latency    *prometheus.HistogramVec // method
 }
 
-func newMetrics(reg *prometheus.Registry) *metrics {
+func newMetrics(registry *prometheus.Registry, site string) *metrics {
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "holdfast", Name: name, Help: help})
 	}
@@ -52,7 +52,11 @@ func newMetrics(reg *prometheus.Registry) *metrics {
 		}, []string{"method"}),
 	}
 	m.zero()
-	if reg != nil {
+	if registry != nil {
+		var reg prometheus.Registerer = registry
+		if site != "" {
+			reg = prometheus.WrapRegistererWith(prometheus.Labels{"site": site}, reg)
+		}
 		reg.MustRegister(m.uploads, m.uploaded, m.downloaded, m.refusals, m.grace, m.beyond, m.sessions, m.changes,
 			m.removed, m.limited, m.running, m.latency)
 	}

@@ -88,6 +88,7 @@ type Config struct {
 	Log      *slog.Logger  // nil: no log
 	Now      func() time.Time
 	Registry *prometheus.Registry // nil: metrics are kept but not registered
+	Site     string               // name among several servers, for a label of the metrics; empty: the only one
 
 	// How much of a resumable upload a crash may cost: after so many bytes, or so long, what came is put on disk.
 	SyncBytes int64         // 8 MiB
@@ -168,7 +169,7 @@ func New(c Config) (*Server, error) {
 	if s.prefix, err = cleanPrefix(c.Prefix); err != nil {
 		return nil, err
 	}
-	s.metrics = newMetrics(s.registry)
+	s.metrics = newMetrics(s.registry, c.Site)
 	if err := s.openParts(context.Background(), c); err != nil {
 		return nil, err
 	}
