@@ -22,7 +22,7 @@ var arrows = map[string]string{
 
 	"cmd/holdfast":        ". app app/window app/companion app/control app/words assets",
 	"cmd/holdfastctl":     ". app/agent app/companion app/control app/diagnose app/launch app/words relay/authority", // the admin's part of trusting runs in it
-	"cmd/holdfast-server": ". relay/server relay/server/admit relay/server/resume relay/server/store relay/server/ledger relay/server/realip relay/token detect/client",
+	"cmd/holdfast-server": ". relay/server relay/server/admit relay/server/resume relay/server/store relay/server/ledger relay/server/realip relay/token detect/client detect/network detect/network/netlink",
 
 	"cmd/lab":             "", // test support; it drives the programs and knows none of their packages
 	"cmd/lab/demo":        "cmd/lab",
@@ -33,12 +33,13 @@ var arrows = map[string]string{
 
 	"app":           "app/agent app/control app/words assets",
 	"app/window":    "app/agent app/control app/words assets",
-	"app/companion": "app/agent app/control app/diagnose app/history app/launch app/words relay relay/route relay/credential relay/authority cache detect/client detect/client/desktop detect/network detect/network/nm detect/network/netlink detect/network/sleep",
+	"app/companion": "app/agent app/control app/diagnose app/history app/launch app/notify app/words relay relay/route relay/credential relay/authority cache detect/client detect/client/desktop detect/network detect/network/nm detect/network/netlink detect/network/sleep",
 	"app/agent":     "detect/network",
 	"app/control":   "app/agent",
 	"app/diagnose":  "app/words",
 	"app/history":   "app/agent",
 	"app/launch":    "relay/route",
+	"app/notify":    "",
 	"app/words":     "app/agent detect/network", // a change of network is said in words
 	"assets":        "",
 

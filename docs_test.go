@@ -140,7 +140,7 @@ func TestTheLogOfTheCompanionIsDocumented(t *testing.T) {
 	}
 	said := regexp.MustCompile(`(?i)\blog\.(?:Info|Warn|Error)\("([^"]+)"`)
 	source := map[string]bool{}
-	for _, pattern := range []string{"app/agent/*.go", "app/companion/*.go", "app/control/*.go", "cache/*.go", "detect/*/*.go", "detect/*/*/*.go", "relay/*.go", "relay/authority/*.go", "relay/credential/*.go"} {
+	for _, pattern := range []string{"app/agent/*.go", "app/companion/*.go", "app/control/*.go", "app/notify/*.go", "cache/*.go", "detect/*/*.go", "detect/*/*/*.go", "relay/*.go", "relay/authority/*.go", "relay/credential/*.go"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)

@@ -204,8 +204,9 @@ func (d *delivery) wait(ctx context.Context, v verdict, changed <-chan struct{})
 	if v.step == again {
 		return nil
 	}
-	// Who just had a new connection to the server, or got bytes through, knows better than any watcher.
-	online := d.r.isOnline() || d.gained() || d.past.reached
+	// Who just had a new connection to the server, or got bytes through, knows better than any watcher. But not while the
+	// machine goes to sleep or has just woken: then what was reached may be gone in a moment.
+	online := !d.r.isHeld() && (d.r.isOnline() || d.gained() || d.past.reached)
 	if online && v.step == repeat && v.reason == ReasonNetwork && d.res.unsure && d.gained() {
 		return nil // asking for the offset is cheap, and something got through before the cut
 	}

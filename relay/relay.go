@@ -139,6 +139,7 @@ type Relay struct {
 
 	mu        sync.Mutex // guards the following
 	online    bool
+	held      bool
 	refreshed chan struct{} // closed and replaced by Refresh
 	uploads   map[string]*upload
 	reserved  int64 // bytes that running spools may still fill
@@ -206,6 +207,24 @@ func (r *Relay) SetOnline(online bool) {
 	if online && !was {
 		r.Refresh()
 	}
+}
+
+// Hold lets every repeat wait until it is released, whatever was reached: the machine is about to sleep, or has just woken
+// and its network is not known yet. An attempt that runs goes on. Releasing is a Refresh.
+func (r *Relay) Hold(held bool) {
+	r.mu.Lock()
+	was := r.held
+	r.held = held
+	r.mu.Unlock()
+	if was && !held {
+		r.Refresh()
+	}
+}
+
+func (r *Relay) isHeld() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.held
 }
 
 func (r *Relay) isOnline() bool {

@@ -14,6 +14,22 @@ import (
 type Carrier interface {
 	Refresh()
 	SetOnline(online bool)
+	Hold(held bool)
+}
+
+// Herald shows notices to the person. None of its methods blocks. A notice that cannot be shown is told with Unheard.
+type Herald interface {
+	Announce(Notice)
+	Withdraw(key string)
+}
+
+// Hands do to clients and uploads what was decided. None of their methods blocks; the answers come as events.
+type Hands interface {
+	LookAtSound(kind string, pid int)
+	Restart(kind string, pid int, byItself bool)
+	Open(kind string)
+	Try(id string)
+	Cancel(id string)
 }
 
 // Keeper keeps uploads that have ended. An error is shown as a problem and the upload is not offered again.
@@ -28,6 +44,8 @@ type Config struct {
 	Last     *Upload // of an earlier run; nil: none
 	Carrier  Carrier
 	Keeper   Keeper                      // nil: nothing is kept
+	Herald   Herald                      // nil: nothing is shown, and so no client is restarted by itself
+	Hands    Hands                       // nil: clients are left alone
 	Phrases  Phrases                     // nil: problems show their codes
 	Describe func(network.Change) string // says what happened to the network; nil: as in logs
 	Log      *slog.Logger
@@ -165,9 +183,9 @@ func (a *Agent) Run(ctx context.Context) error {
 			due = true
 		}
 		pause.stop()
-		if m.paused && !m.pausedUntil.IsZero() {
-			// A clock that stands still while the machine sleeps would end the pause late: look once a minute.
-			pause.set(min(time.Until(m.pausedUntil), time.Minute))
+		if at := m.next(); !at.IsZero() {
+			// A clock that stands still while the machine sleeps would end a pause late: look once a minute.
+			pause.set(min(time.Until(at), time.Minute))
 		}
 		if held := m.held(); !held {
 			retry.stop()
@@ -217,6 +235,20 @@ func (a *Agent) perform(m model, e Effect) model {
 		a.c.Carrier.Refresh()
 	case TellOnline:
 		a.c.Carrier.SetOnline(e.Online)
+	case TellHeld:
+		a.c.Carrier.Hold(e.Held)
+	case Announce:
+		if a.c.Herald == nil {
+			return m.unheard(e.Notice.Key)
+		}
+		a.c.Log.Info("notice", "kind", string(e.Notice.Kind), "client", e.Notice.Client)
+		a.c.Herald.Announce(e.Notice)
+	case Withdraw:
+		if a.c.Herald != nil {
+			a.c.Herald.Withdraw(e.Key)
+		}
+	case LookAtSound, RestartClient, OpenClient, TryUpload, CancelUpload:
+		a.handle(e)
 	case ReportSleep:
 		a.c.Log.Info("uploads went on after sleep", "slept", time.Duration(e.Sleep.Slept)*time.Second,
 			"network_after", time.Duration(e.Sleep.Network)*time.Millisecond, "upload_after", time.Duration(e.Sleep.Upload)*time.Millisecond)
@@ -232,6 +264,27 @@ func (a *Agent) perform(m model, e Effect) model {
 		}
 	}
 	return m
+}
+
+// handle passes on what is done to clients and uploads.
+func (a *Agent) handle(e Effect) {
+	h := a.c.Hands
+	if h == nil {
+		return
+	}
+	switch e := e.(type) {
+	case LookAtSound:
+		h.LookAtSound(e.Kind, e.PID)
+	case RestartClient:
+		a.c.Log.Info("client is restarted", "client", e.Kind, "pid", e.PID, "by_itself", e.ByItself)
+		h.Restart(e.Kind, e.PID, e.ByItself)
+	case OpenClient:
+		h.Open(e.Kind)
+	case TryUpload:
+		h.Try(e.ID)
+	case CancelUpload:
+		h.Cancel(e.ID)
+	}
 }
 
 // end lets nobody wait for a loop that is gone.

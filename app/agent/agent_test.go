@@ -29,7 +29,9 @@ func (o *outside) note(s string) {
 	o.did = append(o.did, s)
 }
 
-func (o *outside) Refresh() { o.note("refresh") }
+func (o *outside) Refresh()  { o.note("refresh") }
+func (o *outside) Hold(bool) {}
+
 func (o *outside) SetOnline(on bool) {
 	if on {
 		o.note("online")

@@ -53,6 +53,30 @@ type PauseAsked struct{ Until time.Time }
 // ResumeAsked ends a pause.
 type ResumeAsked struct{}
 
+// Chosen is what a person clicked in a Notice.
+type Chosen struct {
+	Key    string
+	Client string // of the notice
+	Action Action
+}
+
+// Unheard says that a Notice could not be shown to anybody.
+type Unheard struct{ Key string }
+
+// SoundSeen answers LookAtSound.
+type SoundSeen struct {
+	Kind    string
+	PID     int
+	Quiet   bool // it neither plays nor records
+	Unknown bool // that cannot be told on this machine
+}
+
+// RestartEnded is the end of a RestartClient.
+type RestartEnded struct {
+	Kind string
+	OK   bool
+}
+
 // Elapsed says only that time has passed.
 type Elapsed struct{}
 
@@ -72,6 +96,10 @@ func (Cleared) event()         {}
 func (AutoFixSet) event()      {}
 func (PauseAsked) event()      {}
 func (ResumeAsked) event()     {}
+func (Chosen) event()          {}
+func (Unheard) event()         {}
+func (SoundSeen) event()       {}
+func (RestartEnded) event()    {}
 func (Elapsed) event()         {}
 func (StillOffline) event()    {}
 
@@ -84,13 +112,45 @@ type (
 	RefreshRelay struct{}
 	// TellOnline lets the relay wait (false) for the network, or go on by itself (true).
 	TellOnline struct{ Online bool }
+	// TellHeld lets the relay repeat nothing (true) from the moment before a sleep until the network is known after it.
+	TellHeld struct{ Held bool }
 	// KeepUpload puts an upload that has ended into the history.
 	KeepUpload struct{ Upload Upload }
 	// ReportSleep says in the log how long it took after a sleep until uploads went on.
 	ReportSleep struct{ Sleep Sleep }
+
+	// Announce shows a notice, and Withdraw takes it away.
+	Announce struct{ Notice Notice }
+	Withdraw struct{ Key string }
+	// LookAtSound finds out whether a client plays or records sound; SoundSeen answers it.
+	LookAtSound struct {
+		Kind string
+		PID  int
+	}
+	// RestartClient quits a client and starts it again; RestartEnded answers it. ByItself: nobody clicked, so it is only done
+	// while the client is still without sound.
+	RestartClient struct {
+		Kind     string
+		PID      int
+		ByItself bool
+	}
+	// OpenClient brings a client to the front, or starts it.
+	OpenClient struct{ Kind string }
+	// TryUpload and CancelUpload are what a person chose for an upload.
+	TryUpload    struct{ ID string }
+	CancelUpload struct{ ID string }
 )
 
 func (RefreshRelay) effect() {}
 func (TellOnline) effect()   {}
+func (TellHeld) effect()     {}
 func (KeepUpload) effect()   {}
 func (ReportSleep) effect()  {}
+
+func (Announce) effect()      {}
+func (Withdraw) effect()      {}
+func (LookAtSound) effect()   {}
+func (RestartClient) effect() {}
+func (OpenClient) effect()    {}
+func (TryUpload) effect()     {}
+func (CancelUpload) effect()  {}

@@ -18,6 +18,7 @@ type model struct {
 	pausedUntil time.Time // zero with paused: until resumed
 	net         Network
 	mayGoOn     bool // what the relay was told last: it may try by itself
+	holding     bool // what it was told last about sleep
 	relay       Relay
 	keyring     Keyring
 	clients     []Client
@@ -27,6 +28,9 @@ type model struct {
 	issues      []Issue
 	change      network.Change // the last one
 	nap         nap
+	waits       map[string]wait      // uploads that wait, by id
+	cures       map[string]cure      // stuck clients, by kind
+	restarted   map[string]time.Time // by kind: when it was restarted without anybody asking
 }
 
 // passage is an upload that came through: when, and which process sent it.
@@ -44,6 +48,7 @@ func newModel(version string, autoFix bool) model {
 		keyring: KeyringAbsent,
 		through: map[string]passage{},
 		uploads: map[string]Upload{},
+		waits:   map[string]wait{}, cures: map[string]cure{}, restarted: map[string]time.Time{},
 	}
 }
 
@@ -71,6 +76,9 @@ func reduce(m model, e Event, now time.Time) (model, []Effect) {
 		}
 	case UploadChanged:
 		m, out = m.withUpload(e.Upload)
+		var told []Effect
+		m, told = m.withWaiting(e.Upload, now)
+		out = append(out, told...)
 		if next, done := m.nap.wentOn(e.Upload, now); done {
 			m.nap = next
 			out = append(out, ReportSleep{next.sleep()})
@@ -102,20 +110,42 @@ func reduce(m model, e Event, now time.Time) (model, []Effect) {
 		m.paused, m.pausedUntil = true, e.Until
 	case ResumeAsked:
 		m.paused, m.pausedUntil = false, time.Time{}
+	case Chosen:
+		m, out = m.chosen(e)
+	case Unheard:
+		m = m.unheard(e.Key)
+	case SoundSeen:
+		m, out = m.soundSeen(e, now)
+	case RestartEnded:
+		m, out = m.restartEnded(e)
 	case Elapsed:
 	case StillOffline:
 		if m.held() {
 			out = append(out, RefreshRelay{})
 		}
 	}
-	// The relay is only kept waiting for the network while somebody will tell it to go on. From the moment before a sleep it
-	// waits until the network is known again, so that nothing is sent into a network that is gone.
-	if want := m.online() && !m.nap.holds() || !m.acting(); want != m.mayGoOn {
-		m.mayGoOn = want
-		out = append([]Effect{TellOnline{want}}, out...)
-	}
+	m, told := m.tellCarrier()
+	out = append(told, out...)
 	if !before && m.acting() {
 		out = append(out, resumeEffects(m)...)
+	}
+	m, waits := m.tellWaiting(now)
+	m, tended := m.tend(now)
+	return m, slices.Concat(out, waits, tended)
+}
+
+// tellCarrier tells the relay what it may do by itself now.
+func (m model) tellCarrier() (model, []Effect) {
+	var out []Effect
+	// It is only kept waiting for the network while somebody will tell it to go on.
+	if want := m.online() || !m.acting(); want != m.mayGoOn {
+		m.mayGoOn = want
+		out = append(out, TellOnline{want})
+	}
+	// From the moment before a sleep it repeats nothing until the network is known again.
+	if want := m.nap.holds() && m.acting(); want != m.holding {
+		m.holding = want
+		out = append(out, TellHeld{want})
 	}
 	return m, out
 }

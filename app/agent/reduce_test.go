@@ -40,6 +40,8 @@ func names(effects []Effect) (out []string) {
 			out = append(out, "refresh")
 		case TellOnline:
 			out = append(out, fmt.Sprintf("online=%v", e.Online))
+		case TellHeld:
+			out = append(out, fmt.Sprintf("held=%v", e.Held))
 		case KeepUpload:
 			out = append(out, "keep "+e.Upload.ID)
 		case ReportSleep:

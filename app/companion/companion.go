@@ -104,7 +104,10 @@ func Run(ctx context.Context, p Paths, o Options) error {
 	}
 	hub := control.NewHub()
 	defer hub.Close()
+	tell := func(e agent.Event) { c.agent.Tell(e) }
+	hands, herald := newHands(p, o, c.relay, tell), newHerald(o, tell)
 	c.agent = agent.New(agent.Config{
+		Herald: herald, Hands: hands,
 		Version: o.Version, AutoFix: config.AutoFix, Carrier: c.relay, Keeper: c.history, Phrases: o.Words.Explain, Describe: o.Words.NetworkChange,
 		Last: c.history.Last(), Log: o.Log, OnState: hub.State, OnUpload: hub.Upload,
 	})
@@ -147,17 +150,19 @@ func Run(ctx context.Context, p Paths, o Options) error {
 	part(&work, ctx, func(ctx context.Context) error { return c.watchNetwork(ctx, o) })
 	part(&work, ctx, func(ctx context.Context) error { return c.watchClients(ctx, o) })
 	part(&work, ctx, func(ctx context.Context) error { secrets.probe(ctx); return nil })
+	part(&work, ctx, hands.run)
+	part(&work, ctx, herald.notifier.Run)
 	part(&work, ctx, c.housekeep)
 	part(&work, ctx, func(ctx context.Context) error { return c.awaitStop(ctx, cancel) })
 
 	o.Log.Info("companion runs", "listen", c.listen, "config", p.Config, "version", o.Version, "pid", os.Getpid())
-	if err := notify(o.Getenv, "READY=1\nSTATUS=relay on "+c.listen); err != nil {
+	if err := tellSystemd(o.Getenv, "READY=1\nSTATUS=relay on "+c.listen); err != nil {
 		o.Log.Warn("systemd not told", "error", err)
 	}
 	o.Ready(c.listen)
 
 	<-ctx.Done()
-	if err := notify(o.Getenv, "STOPPING=1"); err != nil {
+	if err := tellSystemd(o.Getenv, "STOPPING=1"); err != nil {
 		o.Log.Debug("systemd not told", "error", err)
 	}
 	err = work.Wait()

@@ -117,8 +117,8 @@ func inherited(getenv func(string) string) (net.Listener, error) {
 	return l, nil
 }
 
-// notify tells systemd how far we are (sd_notify(3)); without systemd it does nothing.
-func notify(getenv func(string) string, state string) error {
+// tellSystemd tells systemd how far we are (sd_notify(3)); without systemd it does nothing.
+func tellSystemd(getenv func(string) string, state string) error {
 	path := getenv("NOTIFY_SOCKET")
 	if path == "" {
 		return nil

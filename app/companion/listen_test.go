@@ -94,7 +94,7 @@ func TestNotifyTellsSystemd(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = l.Close() }()
-	if err := notify(env(map[string]string{"NOTIFY_SOCKET": path}), "READY=1"); err != nil {
+	if err := tellSystemd(env(map[string]string{"NOTIFY_SOCKET": path}), "READY=1"); err != nil {
 		t.Fatal(err)
 	}
 	buf := make([]byte, 64)
@@ -102,10 +102,10 @@ func TestNotifyTellsSystemd(t *testing.T) {
 	if err != nil || string(buf[:n]) != "READY=1" {
 		t.Errorf("%q, %v", buf[:n], err)
 	}
-	if err := notify(env(nil), "READY=1"); err != nil {
+	if err := tellSystemd(env(nil), "READY=1"); err != nil {
 		t.Errorf("without systemd: %v", err)
 	}
-	if err := notify(env(map[string]string{"NOTIFY_SOCKET": path + "x"}), "READY=1"); err == nil {
+	if err := tellSystemd(env(map[string]string{"NOTIFY_SOCKET": path + "x"}), "READY=1"); err == nil {
 		t.Error("a socket that is not there: no error")
 	}
 }

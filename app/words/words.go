@@ -30,6 +30,7 @@ type Words struct {
 	Setup    Setup
 	Help     Help
 	Diagnose Diagnose
+	Notice   Notice
 	Views    Views
 	Welcome  Welcome
 }
@@ -59,7 +60,7 @@ func english() *Words {
 	return &Words{
 		Lang: "en", Tray: trayEnglish(), Status: statusEnglish(), Network: networkEnglish(), Upload: uploadEnglish(),
 		Reason: reasonEnglish(), Problem: problemEnglish(), Client: clientEnglish(), Ctl: ctlEnglish(), Setup: setupEnglish(), Help: helpEnglish(),
-		Diagnose: diagnoseEnglish(), Views: viewsEnglish(), Welcome: welcomeEnglish(),
+		Diagnose: diagnoseEnglish(), Notice: noticeEnglish(), Views: viewsEnglish(), Welcome: welcomeEnglish(),
 	}
 }
 
@@ -67,6 +68,6 @@ func german() *Words {
 	return &Words{
 		Lang: "de", Tray: trayGerman(), Status: statusGerman(), Network: networkGerman(), Upload: uploadGerman(),
 		Reason: reasonGerman(), Problem: problemGerman(), Client: clientGerman(), Ctl: ctlGerman(), Setup: setupGerman(), Help: helpGerman(),
-		Diagnose: diagnoseGerman(), Views: viewsGerman(), Welcome: welcomeGerman(),
+		Diagnose: diagnoseGerman(), Notice: noticeGerman(), Views: viewsGerman(), Welcome: welcomeGerman(),
 	}
 }

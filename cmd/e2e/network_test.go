@@ -2,7 +2,9 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -155,6 +157,97 @@ func TestNetworkChangeSendsWaitingUploadsAtOnce(t *testing.T) {
 	}
 	if got := download(t, ca, withoutQuery(url)); got != sum {
 		t.Error("the file on the server differs")
+	}
+}
+
+// The machine sleeps in the middle of an upload and wakes in another network: first the resume is noticed, then the
+// network, then the upload goes on, and the time between is told.
+func TestAnUploadGoesOnAfterSleep(t *testing.T) {
+	ca, err := lab.NewCA(t.TempDir(), "Lab Public CA")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv, cutter := behindCutter(t, ca, serverOptions{})
+	system := lab.SystemBus(t)
+	logind := lab.FakeLogind(t, system)
+	nm := lab.FakeNetworkManager(t, system)
+	if err := nm.Connect(lab.Wifi, "Home", "wlan0", "10.1.1.2", "10.1.1.1"); err != nil {
+		t.Fatal(err)
+	}
+	comp := startCompanion(t, ca, "DBUS_SYSTEM_BUS_ADDRESS="+system)
+	const size = 16 << 20
+	file, sum := randomFile(t, "f.bin", size)
+	url, _ := srv.sign(t, "-scheme", "v2", "-path", "sleep/f.bin", "-size", strconv.Itoa(size))
+	logged := func(line string) func() bool {
+		return func() bool { return strings.Contains(lab.Tail(comp.log, 1<<20), line) }
+	}
+	waitFor(t, 15*time.Second, "the first network", logged(`-> Wi-Fi \"Home\"`))
+
+	cutter.Limit(4 << 20)
+	done := putLater(t, comp, comp.caFile(t), file, url)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := cutter.WaitUp(ctx, size/4); err != nil {
+		t.Fatalf("the upload did not get far enough: %v", err)
+	}
+	if err := logind.Sleep(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, 15*time.Second, "the sleep to be noticed", logged("the machine is about to sleep"))
+	cutter.Stall() // what was on the way is lost without a word, as it is in a sleep
+	if err := nm.Disconnect(); err != nil {
+		t.Fatal(err)
+	}
+	<-time.After(2 * time.Second) // the sleep itself
+	cutter.Reset()
+	cutter.Restore()
+	if err := logind.Wake(); err != nil {
+		t.Fatal(err)
+	}
+	if err := nm.Connect(lab.Wired, "Office", "eth0", "10.2.2.2", "10.2.2.1"); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case r := <-done:
+		if r.status != "201" {
+			t.Fatalf("the client got %s\n%s", r.status, r.headers)
+		}
+	case <-ctx.Done():
+		t.Fatalf("no answer came\n%s", lab.Tail(comp.log, 4<<10))
+	}
+	if got := download(t, ca, withoutQuery(url)); got != sum {
+		t.Error("the file on the server differs")
+	}
+
+	said := lab.Tail(comp.log, 1<<20)
+	last := -1
+	for _, line := range []string{"the machine is about to sleep", `change="resumed after `, `-> Ethernet \"Office\"`, "uploads go on at once", "uploads went on after sleep"} {
+		at := strings.LastIndex(said, line)
+		if at <= last {
+			t.Errorf("the log does not say %q in its turn", line)
+		}
+		last = at
+	}
+	var state struct {
+		Sleep struct {
+			Network int64 `json:"network_ms"`
+			Upload  int64 `json:"upload_ms"`
+		} `json:"sleep"`
+		Network struct{ Change string }
+	}
+	if err := json.Unmarshal([]byte(comp.ctl(t, "", "status", "--json")), &state); err != nil {
+		t.Fatal(err)
+	}
+	// 750 ms of settling, and room for a busy machine.
+	if n, u := state.Sleep.Network, state.Sleep.Upload; n < 700 || n > 15000 || u < n || u > n+10000 {
+		t.Errorf("the state says %+v", state.Sleep)
+	}
+	if !strings.Contains(state.Network.Change, "Cable Office") {
+		t.Errorf("the last change is %q", state.Network.Change)
+	}
+	t.Logf("from waking: the network was known after %d ms, the upload went on after %d ms", state.Sleep.Network, state.Sleep.Upload)
+	if t.Failed() {
+		t.Logf("log:\n%s", said)
 	}
 }
 

@@ -64,6 +64,7 @@ func serve(ctx context.Context, args []string, stderr io.Writer) (err error) {
 
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return server.Serve(ctx, p.listener, p.tls, p.sites()...) })
+	g.Go(func() error { return p.network.run(ctx) })
 	for _, one := range p.all() {
 		g.Go(func() error { return one.server.Run(ctx) })
 		g.Go(func() error { return serveAdmin(ctx, one.admin, one.server.AdminHandler()) })
@@ -108,6 +109,7 @@ type parts struct {
 	metrics  net.Listener // nil: none
 	admin    net.Listener
 	others   []*parts // further sites
+	network  *ownNetwork
 }
 
 // all is every site.
@@ -138,6 +140,7 @@ func assemble(c *config, log *slog.Logger, anew bool) (p *parts, err error) {
 		}
 	}
 	if err == nil {
+		p.network = newOwnNetwork(log, reg)
 		err = p.listen()
 	}
 	if err != nil {

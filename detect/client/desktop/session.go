@@ -191,6 +191,19 @@ func (s *Session) Quit(ctx context.Context, in Instance) error {
 	}
 }
 
+// Activate brings a running client to the front, as its entry in the menu does. Not running is ErrNotRunning; it is not started.
+func (s *Session) Activate(ctx context.Context, k Kind) error {
+	if _, err := s.owner(ctx, k.BusName()); err != nil {
+		return err
+	}
+	call := s.conn.Object(k.BusName(), dbus.ObjectPath(k.objectPath())).CallWithContext(ctx,
+		application+".Activate", dbus.FlagNoAutoStart, map[string]dbus.Variant{})
+	if call.Err != nil {
+		return fmt.Errorf("bring %s to the front: %w", k, call.Err)
+	}
+	return nil
+}
+
 // notGone turns a wait that ended into the error a person reads.
 func (s *Session) notGone(ctx context.Context, k Kind, err error) error {
 	if ctx.Err() != nil {
