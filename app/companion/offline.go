@@ -84,6 +84,13 @@ func (f *Offline) TryNow(context.Context, string) error { return f.notRunning() 
 
 // Hosts edits config.toml. Certificates that are not there yet are made now.
 func (f *Offline) Hosts(_ context.Context, verb, host string) (string, error) {
+	if verb == "suggest" {
+		config, _, err := f.file.read()
+		if err != nil {
+			return "", &control.Error{Kind: control.Failed, Text: f.file.path + ": " + err.Error()}
+		}
+		return suggest(f.paths, config.Hosts, f.words)
+	}
 	changed, err := f.file.hosts(verb, host)
 	if err != nil {
 		return "", err

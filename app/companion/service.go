@@ -110,6 +110,9 @@ func (c *companion) Hosts(ctx context.Context, verb, host string) (string, error
 	if verb == "probe" {
 		return probe(ctx, host, c.roots, c.words)
 	}
+	if verb == "suggest" {
+		return suggest(c.paths, c.hosts(), c.words)
+	}
 	changed, err := c.file.hosts(verb, host)
 	if err != nil {
 		return "", err

@@ -40,6 +40,13 @@ type Setup struct {
 	RouteNothing   string
 	RouteDone      string // %s way
 	RouteRemoved   string // %s way
+	SuggestNone    string
+	SuggestNew     string // %s host, %d files, %s clients
+	SuggestListed  string // %s host, %d files, %s clients
+	LoginGone      string
+	SecretGone     string
+	Uninstalled    string
+	StillRuns      string
 	Reason         RouteReason
 }
 
@@ -102,6 +109,13 @@ func setupEnglish() Setup {
 		RouteNothing:   "There is nothing here that this way could change.",
 		RouteDone:      "Installed: %s. To undo it: holdfastctl route remove",
 		RouteRemoved:   "Removed: %s. Everything is as it was before.",
+		SuggestNone:    "No upload server was found in the histories of Dino and Gajim. It is the host in the link of a file that you sent.",
+		SuggestNew:     "%s (%d files sent with %s)",
+		SuggestListed:  "%s (%d files sent with %s), in the list already",
+		LoginGone:      "removed; Holdfast is not started at login",
+		SecretGone:     "all secrets of Holdfast in the keyring: removed",
+		Uninstalled:    "Holdfast has undone what it changed. What reset moved aside stays for its 14 days.",
+		StillRuns:      "Holdfast is still running. To stop it: holdfastctl stop",
 		Reason: RouteReason{
 			Folder: "a folder for what follows", Entry: "the menu starts the client with Holdfast", Service: "so does a program that asks for the client",
 			Script: "starts the client with Holdfast, or without it when it was removed", Setting: "programs of this desktop ask Holdfast for uploads",
@@ -153,6 +167,13 @@ func setupGerman() Setup {
 		RouteNothing:   "Hier ist nichts, was dieser Weg ändern könnte.",
 		RouteDone:      "Eingerichtet: %s. Rückgängig machen: holdfastctl route remove",
 		RouteRemoved:   "Entfernt: %s. Alles ist, wie es vorher war.",
+		SuggestNone:    "In den Verläufen von Dino und Gajim steht kein Upload-Server. Es ist der Rechner im Link einer Datei, die Sie gesendet haben.",
+		SuggestNew:     "%s (%d Dateien gesendet mit %s)",
+		SuggestListed:  "%s (%d Dateien gesendet mit %s), schon eingetragen",
+		LoginGone:      "wird entfernt; Holdfast startet nicht mehr beim Anmelden",
+		SecretGone:     "alle Geheimnisse von Holdfast im Schlüsselbund: werden entfernt",
+		Uninstalled:    "Holdfast hat rückgängig gemacht, was es geändert hat. Was reset beiseitegelegt hat, bleibt seine 14 Tage.",
+		StillRuns:      "Holdfast läuft noch. Beenden mit: holdfastctl stop",
 		Reason: RouteReason{
 			Folder: "ein Ordner für das Folgende", Entry: "das Menü startet das Programm mit Holdfast", Service: "ebenso andere Programme, die es aufrufen",
 			Script: "startet das Programm mit Holdfast, oder ohne, wenn es entfernt wurde", Setting: "Programme dieses Desktops fragen für Uploads Holdfast",

@@ -54,7 +54,7 @@ func verbs() map[string]verb {
 		"pause": (*shell).pause, "resume": (*shell).resume, "uploads": (*shell).uploads, "cancel": (*shell).cancel,
 		"try": (*shell).try, "hosts": (*shell).hosts, "pac": (*shell).pac, "trust": (*shell).trust,
 		"route": (*shell).route, "diagnose": (*shell).diagnose, "secret": (*shell).secret, "stop": (*shell).stop,
-		"version": (*shell).version, "completion": (*shell).completion, "launch": (*shell).launch,
+		"version": (*shell).version, "completion": (*shell).completion, "launch": (*shell).launch, "uninstall": (*shell).uninstall,
 	}
 }
 

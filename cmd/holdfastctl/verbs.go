@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"holdfast/app/companion"
@@ -159,7 +160,7 @@ func (s *shell) hosts(ctx context.Context, args []string) error {
 		verb = rest[0]
 	}
 	switch verb {
-	case "list":
+	case "list", "suggest":
 		if len(rest) > 1 {
 			return usageError{"hosts", fmt.Sprintf(s.words.Ctl.TooMany, rest[1])}
 		}
@@ -180,13 +181,16 @@ func (s *shell) hosts(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	var d companion.HostsDocument
-	if err := ask(&d)(doc, nil); err != nil {
-		return err
-	}
 	if *asJSON {
 		fmt.Fprintln(s.out, doc)
 		return nil
+	}
+	if verb == "suggest" {
+		return s.suggestions(doc)
+	}
+	var d companion.HostsDocument
+	if err := ask(&d)(doc, nil); err != nil {
+		return err
 	}
 	if verb != "list" {
 		name, err := companion.ParseHost(host, s.words)
@@ -215,6 +219,29 @@ func (s *shell) hosts(ctx context.Context, args []string) error {
 			file = s.words.Ctl.HostNoCA
 		}
 		s.say("%s\t%s", words.Plain(h.Host, 0), file)
+	}
+	return nil
+}
+
+// suggestions prints upload servers that files were sent to before. Adding one is left to the person.
+func (s *shell) suggestions(doc string) error {
+	var d companion.SuggestDocument
+	if err := ask(&d)(doc, nil); err != nil {
+		return err
+	}
+	if len(d.Suggestions) == 0 {
+		s.say("%s", s.words.Setup.SuggestNone)
+	}
+	for _, h := range d.Suggestions {
+		names := make([]string, len(h.Clients))
+		for i, c := range h.Clients {
+			names[i] = words.ClientName(c)
+		}
+		form := s.words.Setup.SuggestNew
+		if h.Listed {
+			form = s.words.Setup.SuggestListed
+		}
+		s.say(form, words.Plain(h.Host, 0), h.Files, strings.Join(names, ", "))
 	}
 	return nil
 }

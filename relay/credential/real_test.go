@@ -41,6 +41,13 @@ func playScene() {
 	key, err := s.Key(ctx, "upload.example.org")
 	fmt.Println("again:", string([]byte(key.Secret)), key.Scheme, err)
 	fmt.Println("state:", s.State())
+	if s.State() == OK {
+		err = s.Set(ctx, "other.example.org", Key{Scheme: token.V2, Secret: token.Secret("s3cr3t"), Prefix: "/upload/"})
+		err = errors.Join(err, s.DeleteAll(ctx), s.DeleteAll(ctx))
+		_, first := s.Key(ctx, "upload.example.org")
+		_, second := s.Key(ctx, "other.example.org")
+		fmt.Println("all gone:", err, errors.Is(first, ErrNoKey), errors.Is(second, ErrNoKey))
+	}
 }
 
 func scene(t *testing.T, bus string, dir string) string {
@@ -160,7 +167,7 @@ func TestRealKeyringUnlocked(t *testing.T) {
 	bus := privateBus(t, dir)
 	unlocked(t, bus, dir)
 	out := scene(t, bus, dir)
-	for _, want := range []string{"key: true false false", "set: <nil>", "again: s3cr3t v2 <nil>", "state: ok"} {
+	for _, want := range []string{"key: true false false", "set: <nil>", "again: s3cr3t v2 <nil>", "state: ok", "all gone: <nil> true true"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)
 		}
