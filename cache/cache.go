@@ -7,7 +7,8 @@
 // Names like "*upload*" or "*token*" below the data folder are people's files and keys. See docs/reset.md.
 //
 // # Invariants
-//   - Nothing below a client's data or config folder is ever touched, whatever links, mounts or settings say.
+//   - Nothing below a client's data or config folder is ever changed, whatever links, mounts or settings say. A backup
+//     that a person asks for reads the databases there, while the client does not run.
 //   - Nothing is deleted: Apply moves aside, Undo restores byte for byte. Only Prune deletes, after 14 days.
 //   - PlanFor is a function of what lies on disk; it changes nothing.
 //   - What is not understood is refused as a whole, before anything is changed.
@@ -64,7 +65,7 @@ const Keep = 14 * 24 * time.Hour
 // Plan is what a reset would move. An empty one is no error: Dino 0.4.2 has no cache, and is only restarted.
 type Plan struct {
 	Client  string `json:"client"`  // dino, gajim
-	Install string `json:"install"` // native, flatpak
+	Install string `json:"install"` // native, flatpak, snap
 	Steps   []Step `json:"steps"`
 	Bytes   int64  `json:"bytes"`
 
@@ -135,6 +136,12 @@ func layoutOf(r Roots, client, install string) (layout, error) {
 	case "flatpak":
 		app := filepath.Join(r.Home, ".var/app", id)
 		config, data, cache = filepath.Join(app, "config"), filepath.Join(app, "data"), filepath.Join(app, "cache")
+	case "snap":
+		// https://snapcraft.io/docs/data-locations: a folder for each revision, which the link "current" names, and one for
+		// all. The launchers of desktop snaps put caches into the latter.
+		app := filepath.Join(r.Home, "snap", client)
+		config, data = filepath.Join(app, "current/.config"), filepath.Join(app, "current/.local/share")
+		cache = filepath.Join(app, "common/.cache")
 	default:
 		return layout{}, fmt.Errorf("%w: %s as %q has no known folders", ErrUnknownClient, client, install)
 	}

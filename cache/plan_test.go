@@ -164,7 +164,7 @@ func TestAStrangeHomeIsRefusedAndNothingChanges(t *testing.T) {
 
 func TestUnknownClientsAndInstallsAreRefused(t *testing.T) {
 	r := home(t, "gajim")
-	for _, c := range [][2]string{{"pidgin", "native"}, {"", "native"}, {"../gajim", "native"}, {"gajim", "snap"}, {"gajim", ""}} {
+	for _, c := range [][2]string{{"pidgin", "native"}, {"", "native"}, {"../gajim", "native"}, {"gajim", "appimage"}, {"gajim", ""}} {
 		if _, err := PlanFor(r, c[0], c[1]); !errors.Is(err, ErrUnknownClient) {
 			t.Errorf("PlanFor(%q, %q): %v", c[0], c[1], err)
 		}

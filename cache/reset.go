@@ -31,17 +31,34 @@ type Result struct {
 	Bytes     int64  `json:"bytes"`             // of Moved
 	UndoID    string `json:"undo_id,omitempty"` // empty: nothing was moved
 	Restarted bool   `json:"restarted"`
+	// Backup is the copy of the databases that was made before, if one was asked for. Dry run: what would be copied.
+	Backup *Backup `json:"backup,omitempty"`
 }
 
 // Reset quits the client if it runs, moves its cache aside, and starts it again if it ran. A dry run only asks whether it
 // runs; there c may be nil, where no session bus can tell. Whatever goes wrong after the client has quit, it is started
 // again; the Result then says what was done before the error.
 func Reset(ctx context.Context, c Client, p Plan, dryRun bool) (Result, error) {
-	return newEngine().reset(ctx, c, p, dryRun, time.Now())
+	return newEngine().reset(ctx, c, p, dryRun, false, time.Now())
 }
 
-func (g engine) reset(ctx context.Context, c Client, p Plan, dryRun bool, now time.Time) (Result, error) {
+// ResetWithBackup is Reset, with a copy of the client's databases made after it has quit and before anything is moved.
+// Without the copy nothing is moved.
+func ResetWithBackup(ctx context.Context, c Client, p Plan, dryRun bool) (Result, error) {
+	return newEngine().reset(ctx, c, p, dryRun, true, time.Now())
+}
+
+func (g engine) reset(ctx context.Context, c Client, p Plan, dryRun, backup bool, now time.Time) (Result, error) {
 	res := Result{Client: p.Client, Install: p.Install, DryRun: dryRun, Moved: []Step{}}
+	if backup { // what would be refused is refused before the client is disturbed
+		b, err := BackupFor(p.roots, p.Client, p.Install)
+		if err != nil {
+			return res, err
+		}
+		if dryRun {
+			res.Backup = &b
+		}
+	}
 	if dryRun {
 		res.Moved, res.Bytes = p.Steps, p.Bytes
 		if c == nil {
@@ -61,6 +78,13 @@ func (g engine) reset(ctx context.Context, c Client, p Plan, dryRun bool, now ti
 	}
 	defer unlock()
 	err = around(ctx, c, &res, func() error {
+		if backup {
+			b, err := g.backup(ctx, p.roots, p.Client, p.Install, now)
+			if err != nil {
+				return err
+			}
+			res.Backup = &b
+		}
 		e, err := g.applyLocked(ctx, undo, p, now)
 		res.fill(e)
 		return err
