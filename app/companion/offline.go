@@ -48,6 +48,14 @@ func (f *Offline) Reset(ctx context.Context, clients []string, dryRun bool) (str
 	return f.resets.reset(ctx, clients, dryRun, func(string) {})
 }
 
+// ResetWithBackup is Reset, with a copy of the databases of each client made before. It is only done by the person's own
+// shell: the copy holds passwords, and no method of the control interface makes one.
+func (f *Offline) ResetWithBackup(ctx context.Context, clients []string, dryRun bool) (string, error) {
+	r := f.resets
+	r.backup = true
+	return r.reset(ctx, clients, dryRun, func(string) {})
+}
+
 // Undo undoes a reset directly.
 func (f *Offline) Undo(ctx context.Context, id string) (string, error) {
 	return f.resets.undo(ctx, id, func(string) {})

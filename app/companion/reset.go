@@ -21,6 +21,8 @@ type resets struct {
 	bus   string // address of the session bus; "": clients can neither be seen nor restarted
 	words *words.Words
 	log   *slog.Logger
+
+	backup bool // copy the databases before anything is moved
 }
 
 func (p Paths) roots() cache.Roots {
@@ -142,7 +144,11 @@ func (r resets) one(ctx context.Context, client cache.Client, c desktop.Client, 
 	if err != nil {
 		return empty, err
 	}
-	res, err := cache.Reset(ctx, client, plan, dryRun)
+	reset := cache.Reset
+	if r.backup {
+		reset = cache.ResetWithBackup
+	}
+	res, err := reset(ctx, client, plan, dryRun)
 	if res.Moved == nil {
 		res.Moved = []cache.Step{}
 	}

@@ -45,6 +45,8 @@ type Ctl struct {
 	ResetDone        string // %s client, %s bytes, %d items
 	ResetRestarted   string // %s client
 	ResetNoCache     string // %s client: nothing to move
+	ResetWouldBackUp string // %d files, %s bytes
+	ResetBackedUp    string // %d files, %s bytes, %s folder
 	ResetUndo        string // %s id
 	ResetUndone      string // %s id
 	ResetNone        string
@@ -123,6 +125,8 @@ func ctlEnglish() Ctl {
 		ResetDone:        "%s: %s in %d places moved aside.",
 		ResetRestarted:   "%s was started again.",
 		ResetNoCache:     "%s: there was no cache to move aside.",
+		ResetWouldBackUp: "Before that, %d files with %s would be copied:",
+		ResetBackedUp:    "Before that, %d files with %s were copied to %s. They hold passwords; remove the folder when it is not needed any more.",
 		ResetUndo:        "To undo it: holdfastctl reset --undo %s",
 		ResetUndone:      "Reset %s was undone. Everything is where it was.",
 		ResetNone:        "Neither Dino nor Gajim is installed, so there is nothing to reset.",
@@ -202,6 +206,8 @@ func ctlGerman() Ctl {
 		ResetDone:        "%s: %s an %d Orten beiseitegelegt.",
 		ResetRestarted:   "%s wurde neu gestartet.",
 		ResetNoCache:     "%s: es gab keinen Zwischenspeicher zum Beiseitelegen.",
+		ResetWouldBackUp: "Davor würden %d Dateien mit %s kopiert:",
+		ResetBackedUp:    "Davor wurden %d Dateien mit %s nach %s kopiert. Sie enthalten Passwörter; entfernen Sie den Ordner, wenn er nicht mehr gebraucht wird.",
 		ResetUndo:        "Rückgängig machen: holdfastctl reset --undo %s",
 		ResetUndone:      "Das Zurücksetzen %s ist rückgängig gemacht. Alles ist, wo es war.",
 		ResetNone:        "Weder Dino noch Gajim ist installiert, also gibt es nichts zurückzusetzen.",

@@ -19,12 +19,13 @@ func (s *shell) reset(ctx context.Context, args []string) error {
 	var clients []string
 	fs.Func("client", "", func(v string) error { clients = append(clients, strings.Split(v, ",")...); return nil })
 	dryRun := fs.Bool("dry-run", false, "")
+	backup := fs.Bool("backup", false, "")
 	undo := fs.String("undo", "", "")
 	asJSON := fs.Bool("json", false, "")
 	if _, err := s.parse(fs, args, 0, 0, ""); err != nil {
 		return err
 	}
-	if *undo != "" && (len(clients) > 0 || *dryRun) {
+	if *undo != "" && (len(clients) > 0 || *dryRun || *backup) {
 		return usageError{"reset", fmt.Sprintf(s.words.Ctl.TooMany, "--undo")}
 	}
 	svc, _, done, err := s.service(ctx)
@@ -33,9 +34,12 @@ func (s *shell) reset(ctx context.Context, args []string) error {
 	}
 	defer done()
 	var doc string
-	if *undo != "" {
+	switch {
+	case *undo != "":
 		doc, err = svc.Undo(ctx, *undo)
-	} else {
+	case *backup: // by this process, also when a companion runs
+		doc, err = companion.NewOffline(s.paths, s.options()).ResetWithBackup(ctx, clients, *dryRun)
+	default:
 		doc, err = svc.Reset(ctx, clients, *dryRun)
 	}
 	if err != nil {
@@ -86,6 +90,16 @@ func (s *shell) resetEntry(e companion.ResetEntry, undone bool) {
 	if e.DryRun || e.Error == "" && !undone {
 		for _, step := range e.Steps {
 			s.say("  %s  (%s)", words.Plain(step.Path, 0), s.words.Bytes(step.Size))
+		}
+	}
+	if b := e.Backup; b != nil && e.Error == "" {
+		if e.DryRun {
+			s.say(c.ResetWouldBackUp, len(b.Files), s.words.Bytes(b.Bytes))
+			for _, f := range b.Files {
+				s.say("  %s  (%s)", words.Plain(f.Path, 0), s.words.Bytes(f.Size))
+			}
+		} else if b.Dir != "" {
+			s.say(c.ResetBackedUp, len(b.Files), s.words.Bytes(b.Bytes), words.Plain(b.Dir, 0))
 		}
 	}
 	if e.Restarted {

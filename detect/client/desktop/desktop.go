@@ -57,7 +57,7 @@ func ParseKind(s string) (Kind, error) {
 // Install is how a client came onto this machine.
 type Install string
 
-// The ways of installing. Snap is recognised when it runs, but not yet found on disk.
+// The ways of installing.
 const (
 	Native  Install = "native"
 	Flatpak Install = "flatpak"
@@ -93,7 +93,7 @@ type Client struct {
 	Kind    Kind    `json:"kind"`
 	Install Install `json:"install"`
 	Version string  `json:"version"` // as packaged, e.g. "1.7.3"; empty: not known
-	// Program is the native executable, or the deployed folder of a Flatpak.
+	// Program is the native executable, or the deployed folder of a Flatpak or snap.
 	Program string `json:"program"`
 }
 
@@ -113,7 +113,8 @@ func (d Dirs) root(parts ...string) string {
 	return filepath.Join(append([]string{r}, parts...)...)
 }
 
-// Find lists the installed clients: natives first, then Flatpaks, in the order of Kinds. A kind may be there twice.
+// Find lists the installed clients: natives first, then Flatpaks, then snaps, in the order of Kinds. A kind may be there more
+// than once.
 func Find(d Dirs) []Client {
 	var out []Client
 	for _, k := range Kinds() {
@@ -124,6 +125,11 @@ func Find(d Dirs) []Client {
 	for _, k := range Kinds() {
 		if p := flatpak(d, k); p != "" {
 			out = append(out, Client{Kind: k, Install: Flatpak, Version: metainfoVersion(filepath.Join(p, "files/share"), k), Program: p})
+		}
+	}
+	for _, k := range Kinds() {
+		if p := snap(d, k); p != "" {
+			out = append(out, Client{Kind: k, Install: Snap, Version: snapVersion(p), Program: p})
 		}
 	}
 	return out

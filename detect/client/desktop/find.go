@@ -24,6 +24,9 @@ func native(d Dirs, k Kind) string {
 		// distributions name the program count.
 		p := filepath.Join(f, k.Program())
 		if st, err := os.Stat(p); err == nil && st.Mode().IsRegular() && st.Mode().Perm()&0o111 != 0 {
+			if real, err := filepath.EvalSymlinks(p); err == nil && filepath.Base(real) == "snap" {
+				continue // /snap/bin/gajim is a link to the launcher of all snaps
+			}
 			return p
 		}
 	}
@@ -37,6 +40,32 @@ func flatpak(d Dirs, k Kind) string {
 		p := filepath.Join(base, "app", k.BusName(), "current", "active")
 		if st, err := os.Stat(p); err == nil && st.IsDir() {
 			return p
+		}
+	}
+	return ""
+}
+
+// snap returns the mounted folder of a client's snap, or "". https://snapcraft.io/docs/system-snap-directory
+func snap(d Dirs, k Kind) string {
+	for _, base := range []string{"snap", "var/lib/snapd/snap"} {
+		p := d.root(base, string(k), "current")
+		if st, err := os.Stat(p); err == nil && st.IsDir() {
+			return p
+		}
+	}
+	return ""
+}
+
+// snapVersion reads the version from meta/snap.yaml, where it stands on a line of its own at the top level.
+func snapVersion(dir string) string {
+	f, err := os.Open(filepath.Join(dir, "meta/snap.yaml"))
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = f.Close() }() // read only
+	for sc := bufio.NewScanner(io.LimitReader(f, 1<<20)); sc.Scan(); {
+		if v, ok := strings.CutPrefix(sc.Text(), "version:"); ok {
+			return strings.Trim(strings.TrimSpace(v), `"'`)
 		}
 	}
 	return ""

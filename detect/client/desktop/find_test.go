@@ -85,6 +85,20 @@ func TestFind(t *testing.T) {
 			name: "a Flatpak that was removed and left its data", files: "-- home/ada/.var/app/im.dino.Dino/data/dino/dino.db --\n",
 		},
 		{
+			name: "a native, a Flatpak and a snap at once", files: "-- usr/bin/gajim --\n" +
+				"-- var/lib/flatpak/app/org.gajim.Gajim/current/active/x --\n" +
+				"-- snap/gajim/current/meta/snap.yaml --\nname: gajim\nversion: '2.3.1'\nbase: core24\n",
+			want: []Client{
+				{Gajim, Native, "", "/usr/bin/gajim"},
+				{Gajim, Flatpak, "", "/var/lib/flatpak/app/org.gajim.Gajim/current/active"},
+				{Gajim, Snap, "2.3.1", "/snap/gajim/current"},
+			},
+		},
+		{
+			name: "a snap where /snap is not used", files: "-- var/lib/snapd/snap/dino/current/meta/snap.yaml --\nname: dino\n",
+			want: []Client{{Dino, Snap, "", "/var/lib/snapd/snap/dino/current"}},
+		},
+		{
 			name: "a folder and a text of that name are no program", files: "-- usr/bin/gajim/x --\n-- usr/games/dino-im --\n",
 		},
 	} {
@@ -98,6 +112,21 @@ func TestFind(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestTheLauncherOfASnapIsNoNativeClient(t *testing.T) {
+	d := unpack(t, "-- usr/bin/snap --\n-- snap/gajim/current/meta/snap.yaml --\nversion: 2.0\n")
+	bin := d.root("snap/bin")
+	if err := os.MkdirAll(bin, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(d.root("usr/bin/snap"), filepath.Join(bin, "gajim")); err != nil {
+		t.Fatal(err)
+	}
+	d.Path = []string{bin}
+	if got := Find(d); len(got) != 1 || got[0].Install != Snap || got[0].Version != "2.0" {
+		t.Errorf("%+v", got)
 	}
 }
 

@@ -98,8 +98,11 @@ func (in Instance) launched(l Launch) Launch {
 
 // DefaultLaunch is how a client that did not run is started. env is the environment of the person's session.
 func (c Client) DefaultLaunch(env []string) Launch {
-	if c.Install == Flatpak {
+	switch c.Install {
+	case Flatpak:
 		return Launch{Argv: []string{"flatpak", "run", c.Kind.BusName()}, Env: env}
+	case Snap:
+		return Launch{Argv: []string{"snap", "run", string(c.Kind)}, Env: env}
 	}
 	return Launch{Argv: []string{c.Program}, Env: env}
 }
