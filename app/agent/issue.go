@@ -18,8 +18,9 @@ const (
 	KeyringIsAbsent Code = "keyring-absent" //
 	NetworkBlind    Code = "network-blind"
 	NoHosts         Code = "no-hosts"          //
-	ClientNotRouted Code = "client-not-routed" // kind
+	ClientNotRouted Code = "client-not-routed" // kind, its state
 	ClientStuck     Code = "client-stuck"      // kind
+	TrustDue        Code = "trust-due"         // host
 	Certificate     Code = "certificate"       // host, the upload's reason
 	ClockWrong      Code = "clock-wrong"       // host, how far ahead or behind
 	DeviceRevoked   Code = "device-revoked"    // host
@@ -61,7 +62,7 @@ func without(issues []Issue, code Code, args ...string) []Issue {
 
 func key(i Issue) []string {
 	switch i.Code {
-	case ClientNotRouted, ClientStuck, Certificate, RestartNeeded, ClockWrong, DeviceRevoked:
+	case ClientNotRouted, ClientStuck, TrustDue, Certificate, RestartNeeded, ClockWrong, DeviceRevoked:
 		return i.Args[:min(1, len(i.Args))]
 	}
 	return nil

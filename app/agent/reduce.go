@@ -22,9 +22,10 @@ type model struct {
 	relay       Relay
 	keyring     Keyring
 	clients     []Client
-	through     map[string]passage // by client kind: the last upload that came through
-	uploads     map[string]Upload  // running ones
-	last        *Upload            // the one that ended last
+	through     map[string]passage        // by client kind: the last upload that came through
+	reports     map[string]ClientReported // by client kind: how it was started, as its launcher has it
+	uploads     map[string]Upload         // running ones
+	last        *Upload                   // the one that ended last
 	issues      []Issue
 	change      network.Change // the last one
 	nap         nap
@@ -47,6 +48,7 @@ func newModel(version string, autoFix bool) model {
 		net:     Network{Online: true}, // until the watcher says otherwise
 		keyring: KeyringAbsent,
 		through: map[string]passage{},
+		reports: map[string]ClientReported{},
 		uploads: map[string]Upload{},
 		waits:   map[string]wait{}, cures: map[string]cure{}, restarted: map[string]time.Time{},
 	}
@@ -240,6 +242,9 @@ func (m model) withClients(found []Client) model {
 	m.issues = without(m.issues, ClientNotRouted)
 	for i := range m.clients {
 		c := &m.clients[i]
+		if r, ok := m.reports[c.Kind]; ok && c.Running && c.PID == r.PID && c.State != "ready" {
+			c.State = r.Event // whoever started it knows more than can be seen from outside
+		}
 		if p, ok := m.through[c.Kind]; ok {
 			c.LastSeen = p.at
 			if c.State == "ready" || c.Running && c.PID != 0 && c.PID == p.pid {
@@ -247,7 +252,7 @@ func (m model) withClients(found []Client) model {
 			}
 		}
 		if c.Running && c.State != "ready" && c.State != "protected" {
-			m.issues = raise(m.issues, Issue{Code: ClientNotRouted, Args: []string{c.Kind}})
+			m.issues = raise(m.issues, Issue{Code: ClientNotRouted, Args: []string{c.Kind, c.State}})
 		}
 	}
 	for _, i := range m.issues {
@@ -272,6 +277,8 @@ func (m model) withReport(r ClientReported) model {
 		switch r.Event {
 		case "bypassed", "needs-restart":
 			c.State = r.Event
+			m.reports = maps.Clone(m.reports)
+			m.reports[r.Kind] = r
 		case "gone":
 			c.Running, c.PID = false, 0
 		}

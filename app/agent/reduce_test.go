@@ -3,6 +3,7 @@ package agent
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -117,7 +118,7 @@ func TestReduce(t *testing.T) {
 			[]Event{UploadChanged{Upload{ID: "a", State: "failed", Host: "h", Reason: "certificate"}}, UploadChanged{Upload{ID: "b", State: "done", Host: "h"}}},
 			[]string{"keep a", "keep b"}, Ready, nil},
 
-		{"a client that runs without us needs a person", []Event{ClientsFound{[]Client{gajim(7, "not-routed")}}}, nil, Attention, []string{"client-not-routed gajim"}},
+		{"a client that runs without us needs a person", []Event{ClientsFound{[]Client{gajim(7, "not-routed")}}}, nil, Attention, []string{"client-not-routed gajim not-routed"}},
 		{"one that does not run needs nobody", []Event{ClientsFound{[]Client{gajim(0, "not-routed")}}}, nil, Ready, nil},
 		{"one that is routed is ready", []Event{ClientsFound{[]Client{gajim(7, "ready")}}}, nil, Ready, nil},
 		{"and protected once an upload came through",
@@ -126,12 +127,12 @@ func TestReduce(t *testing.T) {
 			[]Event{ClientsFound{[]Client{gajim(7, "not-routed")}}, upload("a", "done")}, []string{"keep a"}, Protected, nil},
 		{"but not the next process of it",
 			[]Event{ClientsFound{[]Client{gajim(7, "not-routed")}}, upload("a", "done"), ClientsFound{[]Client{gajim(8, "not-routed")}}},
-			[]string{"keep a"}, Attention, []string{"client-not-routed gajim"}},
+			[]string{"keep a"}, Attention, []string{"client-not-routed gajim not-routed"}},
 		{"the worst client is shown",
 			[]Event{ClientsFound{[]Client{gajim(7, "ready"), {Kind: "dino", Running: true, PID: 9, State: "not-routed"}}}, upload("a", "done")},
-			[]string{"keep a"}, Attention, []string{"client-not-routed dino"}},
+			[]string{"keep a"}, Attention, []string{"client-not-routed dino not-routed"}},
 		{"a reported client keeps what was reported",
-			[]Event{ClientsFound{[]Client{gajim(7, "ready")}}, ClientReported{Kind: "gajim", PID: 7, Event: "bypassed"}}, nil, Attention, []string{"client-not-routed gajim"}},
+			[]Event{ClientsFound{[]Client{gajim(7, "ready")}}, ClientReported{Kind: "gajim", PID: 7, Event: "bypassed"}}, nil, Attention, []string{"client-not-routed gajim bypassed"}},
 		{"a stuck Dino needs a person",
 			[]Event{ClientsFound{[]Client{{Kind: "dino", Running: true, PID: 9, State: "ready"}}}, ClientReported{Kind: "dino", PID: 9, Event: "stuck"}},
 			nil, Attention, []string{"client-stuck dino 9"}},
@@ -211,5 +212,34 @@ func TestStateIsTheDocumentOfTheContract(t *testing.T) {
 		`"uploads":{"active":0,"waiting":0},"problems":[]}`
 	if d := cmp.Diff(want, string(got)); d != "" {
 		t.Error(d)
+	}
+}
+
+func TestWhatALauncherSaysOfAClientHoldsAsLongAsItRuns(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	m := newModel("1", true)
+	found := func(pid int, state string) ClientsFound {
+		return ClientsFound{[]Client{{Kind: "dino", Running: pid != 0, PID: pid, State: state}}}
+	}
+	for _, step := range []struct {
+		name  string
+		event Event
+		state string
+	}{
+		{"it runs without the relay", found(7, "needs-restart"), "needs-restart"},
+		{"its launcher says why", ClientReported{Kind: "dino", PID: 7, Event: "bypassed"}, "bypassed"},
+		{"a later look changes nothing", found(7, "needs-restart"), "bypassed"},
+		{"unless the desktop's setting reaches it", found(7, "ready"), "ready"},
+		{"another process is another matter", found(8, "needs-restart"), "needs-restart"},
+		{"a report about a process that is gone is none", ClientReported{Kind: "dino", PID: 7, Event: "bypassed"}, "needs-restart"},
+	} {
+		m, _ = reduce(m, step.event, now)
+		if got := m.clients[0].State; got != step.state {
+			t.Errorf("%s: %s, want %s", step.name, got, step.state)
+		}
+		bad := slices.ContainsFunc(m.issues, func(i Issue) bool { return i.Code == ClientNotRouted && i.Args[1] == step.state })
+		if bad != (step.state != "ready") {
+			t.Errorf("%s: issues %v", step.name, m.issues)
+		}
 	}
 }

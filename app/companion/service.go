@@ -142,6 +142,7 @@ func (c *companion) TrustStatus(context.Context) (string, error) {
 	if err := t.promote(); err != nil {
 		c.log.Warn("certificate not renewed", "error", err)
 	}
+	c.askForTrust()
 	wake(c.look)
 	return trustStatus(t, c.words)
 }
@@ -262,4 +263,5 @@ func (c *companion) renewCertificates(now time.Time) {
 			c.log.Warn("certificate not renewed", "host", host, "error", err)
 		}
 	}
+	c.askForTrust()
 }

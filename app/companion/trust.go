@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"holdfast/app/agent"
 	"holdfast/app/control"
 	"holdfast/app/words"
 	"holdfast/detect/client/desktop"
@@ -317,4 +318,16 @@ func (t trusts) promote() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// askForTrust tells the person once of each certificate that takes over soon where the computer as a whole trusts the
+// present one. Clients that are started with the bundle have both in it already.
+func (c *companion) askForTrust() {
+	c.agent.Tell(agent.Cleared{Code: agent.TrustDue})
+	t := c.trusts()
+	for _, h := range t.hosts {
+		if exists(t.store.NextCAFile(h)) && t.system(h) {
+			c.agent.Tell(agent.Raised{Issue: agent.Issue{Code: agent.TrustDue, Args: []string{h}}})
+		}
+	}
 }

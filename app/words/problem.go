@@ -24,6 +24,10 @@ type Problem struct {
 	NetworkBlind    Said
 	NoHosts         Said
 	ClientNotRouted Said // both: %s client
+	ClientNoTrust   Said // the same
+	ClientRestart   Said // the same
+	ClientBypassed  Said // the same
+	TrustDue        Said // text: %s host
 	ClientStuck     Said // both: %s client
 	Certificate     Said // both: %s host
 	Expired         Said // both: %s host
@@ -48,7 +52,11 @@ func problemEnglish() Problem {
 		KeyringAbsent:   Said{"There is no keyring. Uploads work, but permissions that are too old cannot be renewed.", "Start gnome-keyring, KWallet or KeePassXC if permissions should be renewed."},
 		NetworkBlind:    Said{"Network changes cannot be seen, because NetworkManager does not answer.", "Uploads are still repeated, only later. Start NetworkManager to have them go on at once."},
 		NoHosts:         Said{"No upload server is set, so no upload passes through Holdfast.", "Add the one of your account: holdfastctl hosts add upload.example.org"},
-		ClientNotRouted: Said{"%s is running without Holdfast.", "Restart %s from the menu after: holdfastctl route install"},
+		ClientNotRouted: Said{"%s is running without Holdfast.", "Have the menu start %s with it (holdfastctl route install), then restart it."},
+		ClientNoTrust:   Said{"%s does not trust Holdfast, so its uploads do not work.", "Have %s trust it (holdfastctl trust install), then restart it from the menu."},
+		ClientRestart:   Said{"%s is running without Holdfast.", "Quit %s and start it again from the menu."},
+		ClientBypassed:  Said{"%s was started while Holdfast was not running, so its uploads go directly.", "Quit %s and start it again from the menu."},
+		TrustDue:        Said{"The certificate for %s ends soon, and this computer does not trust the next one yet.", "Run holdfastctl trust install --system, then restart Dino and Gajim."},
 		ClientStuck:     Said{"%s has lost its upload server and cannot send files.", "Restart %s, then send the file again."},
 		Certificate:     Said{"%s could not prove who it is. Nothing was sent.", "Tell the admin of %s that its certificate is not valid."},
 		Expired:         Said{"The certificate of %s is out of date. Nothing was sent.", "Check the date of this computer; if it is right, tell the admin of %s to renew the certificate."},
@@ -74,7 +82,11 @@ func problemGerman() Problem {
 		KeyringAbsent:   Said{"Es gibt keinen Schlüsselbund. Uploads gehen, aber zu alte Erlaubnisse können nicht erneuert werden.", "Starten Sie gnome-keyring, KWallet oder KeePassXC, wenn Erlaubnisse erneuert werden sollen."},
 		NetworkBlind:    Said{"Netzwechsel sind nicht sichtbar, weil NetworkManager nicht antwortet.", "Uploads werden trotzdem wiederholt, nur später. Mit NetworkManager gehen sie sofort weiter."},
 		NoHosts:         Said{"Es ist kein Upload-Server eingetragen, darum läuft kein Upload durch Holdfast.", "Tragen Sie den Ihres Kontos ein: holdfastctl hosts add upload.example.org"},
-		ClientNotRouted: Said{"%s läuft ohne Holdfast.", "Starten Sie %s aus dem Menü neu, nach: holdfastctl route install"},
+		ClientNotRouted: Said{"%s läuft ohne Holdfast.", "Lassen Sie das Menü %s damit starten (holdfastctl route install), und starten Sie es dann neu."},
+		ClientNoTrust:   Said{"%s vertraut Holdfast nicht, darum gehen seine Uploads nicht.", "Lassen Sie %s ihm vertrauen (holdfastctl trust install), und starten Sie es dann aus dem Menü neu."},
+		ClientRestart:   Said{"%s läuft ohne Holdfast.", "Beenden Sie %s und starten Sie es aus dem Menü neu."},
+		ClientBypassed:  Said{"%s wurde gestartet, während Holdfast nicht lief; seine Uploads gehen direkt.", "Beenden Sie %s und starten Sie es aus dem Menü neu."},
+		TrustDue:        Said{"Das Zertifikat für %s endet bald, und dieser Computer vertraut dem nächsten noch nicht.", "Rufen Sie holdfastctl trust install --system auf und starten Sie Dino und Gajim neu."},
 		ClientStuck:     Said{"%s hat seinen Upload-Server verloren und kann keine Dateien senden.", "Starten Sie %s neu und senden Sie die Datei noch einmal."},
 		Certificate:     Said{"%s konnte nicht beweisen, wer er ist. Es wurde nichts gesendet.", "Melden Sie dem Betreiber von %s, dass das Zertifikat nicht gültig ist."},
 		Expired:         Said{"Das Zertifikat von %s ist abgelaufen oder gilt noch nicht. Es wurde nichts gesendet.", "Prüfen Sie das Datum dieses Computers; ist es richtig, bitten Sie den Betreiber von %s, das Zertifikat zu erneuern."},
@@ -135,7 +147,13 @@ func (w *Words) Explain(i agent.Issue) agent.Problem {
 	case agent.NoHosts:
 		return say(p.NoHosts, nil, nil)
 	case agent.ClientNotRouted:
-		return say(p.ClientNotRouted, client, client)
+		form, ok := map[string]Said{"not-trusted": p.ClientNoTrust, "needs-restart": p.ClientRestart, "bypassed": p.ClientBypassed}[arg(1)]
+		if !ok {
+			form = p.ClientNotRouted
+		}
+		return say(form, client, client)
+	case agent.TrustDue:
+		return say(p.TrustDue, one, nil)
 	case agent.ClientStuck:
 		return say(p.ClientStuck, client, client)
 	case agent.Certificate:

@@ -107,7 +107,7 @@ func TestLocaleReadsTheEnvironmentInOrder(t *testing.T) {
 func TestEveryIssueIsWorded(t *testing.T) {
 	codes := []agent.Code{
 		agent.Offline, agent.Portal, agent.RelayPort, agent.RelayOff, agent.ConfigError, agent.ConfigUnknown, agent.RestartNeeded,
-		agent.KeyringIsLocked, agent.KeyringIsAbsent, agent.NetworkBlind, agent.NoHosts, agent.ClientNotRouted, agent.ClientStuck,
+		agent.KeyringIsLocked, agent.KeyringIsAbsent, agent.NetworkBlind, agent.NoHosts, agent.ClientNotRouted, agent.ClientStuck, agent.TrustDue,
 		agent.Certificate, agent.ClockWrong, agent.DeviceRevoked, agent.HistoryFailed, "something-new",
 	}
 	for _, w := range []*Words{For("en"), For("de")} {
