@@ -223,7 +223,7 @@ func (j *judge) clients() {
 			name += " " + cl.Version
 		}
 		c := Check{Name: "client", Client: cl.Kind}
-		said := words.Said{}
+		var said words.Said
 		switch {
 		case !cl.Running:
 			j.pass(c, j.say.ClientIdle, name, cl.Install)

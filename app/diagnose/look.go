@@ -49,7 +49,9 @@ func Look(ctx context.Context, q Question) Facts {
 // names are the hosts that have to be resolved.
 func names(hosts []Host) (out []string) {
 	for _, h := range hosts {
-		if _, err := netip.ParseAddr(h.Name); h.Bad == "" && err != nil {
+		_, err := netip.ParseAddr(h.Name)
+		local := h.Name == "localhost" || strings.HasSuffix(h.Name, ".localhost") // RFC 6761: nobody is to be asked for it
+		if h.Bad == "" && err != nil && !local {
 			out = append(out, h.Name)
 		}
 	}

@@ -45,6 +45,7 @@ type Ctl struct {
 	ResetDone        string // %s client, %s bytes, %d items
 	ResetRestarted   string // %s client
 	ResetNoCache     string // %s client: nothing to move
+	ResetStep        string // %s path, %s bytes, %s reason
 	ResetWouldBackUp string // %d files, %s bytes
 	ResetBackedUp    string // %d files, %s bytes, %s folder
 	ResetUndo        string // %s id
@@ -125,6 +126,7 @@ func ctlEnglish() Ctl {
 		ResetDone:        "%s: %s in %d places moved aside.",
 		ResetRestarted:   "%s was started again.",
 		ResetNoCache:     "%s: there was no cache to move aside.",
+		ResetStep:        "%s  (%s): %s",
 		ResetWouldBackUp: "Before that, %d files with %s would be copied:",
 		ResetBackedUp:    "Before that, %d files with %s were copied to %s. They hold passwords; remove the folder when it is not needed any more.",
 		ResetUndo:        "To undo it: holdfastctl reset --undo %s",
@@ -206,6 +208,7 @@ func ctlGerman() Ctl {
 		ResetDone:        "%s: %s an %d Orten beiseitegelegt.",
 		ResetRestarted:   "%s wurde neu gestartet.",
 		ResetNoCache:     "%s: es gab keinen Zwischenspeicher zum Beiseitelegen.",
+		ResetStep:        "%s  (%s): %s",
 		ResetWouldBackUp: "Davor würden %d Dateien mit %s kopiert:",
 		ResetBackedUp:    "Davor wurden %d Dateien mit %s nach %s kopiert. Sie enthalten Passwörter; entfernen Sie den Ordner, wenn er nicht mehr gebraucht wird.",
 		ResetUndo:        "Rückgängig machen: holdfastctl reset --undo %s",

@@ -31,6 +31,7 @@ type Words struct {
 	Help     Help
 	Diagnose Diagnose
 	Notice   Notice
+	Part     Part
 	Views    Views
 	Welcome  Welcome
 }
@@ -60,7 +61,7 @@ func english() *Words {
 	return &Words{
 		Lang: "en", Tray: trayEnglish(), Status: statusEnglish(), Network: networkEnglish(), Upload: uploadEnglish(),
 		Reason: reasonEnglish(), Problem: problemEnglish(), Client: clientEnglish(), Ctl: ctlEnglish(), Setup: setupEnglish(), Help: helpEnglish(),
-		Diagnose: diagnoseEnglish(), Notice: noticeEnglish(), Views: viewsEnglish(), Welcome: welcomeEnglish(),
+		Diagnose: diagnoseEnglish(), Notice: noticeEnglish(), Part: partEnglish(), Views: viewsEnglish(), Welcome: welcomeEnglish(),
 	}
 }
 
@@ -68,6 +69,6 @@ func german() *Words {
 	return &Words{
 		Lang: "de", Tray: trayGerman(), Status: statusGerman(), Network: networkGerman(), Upload: uploadGerman(),
 		Reason: reasonGerman(), Problem: problemGerman(), Client: clientGerman(), Ctl: ctlGerman(), Setup: setupGerman(), Help: helpGerman(),
-		Diagnose: diagnoseGerman(), Notice: noticeGerman(), Views: viewsGerman(), Welcome: welcomeGerman(),
+		Diagnose: diagnoseGerman(), Notice: noticeGerman(), Part: partGerman(), Views: viewsGerman(), Welcome: welcomeGerman(),
 	}
 }

@@ -89,7 +89,7 @@ func (s *shell) resetEntry(e companion.ResetEntry, undone bool) {
 	}
 	if e.DryRun || e.Error == "" && !undone {
 		for _, step := range e.Steps {
-			s.say("  %s  (%s)", words.Plain(step.Path, 0), s.words.Bytes(step.Size))
+			s.say("  "+c.ResetStep, words.Plain(step.Path, 0), s.words.Bytes(step.Size), s.words.CachePart(string(step.Reason)))
 		}
 	}
 	if b := e.Backup; b != nil && e.Error == "" {

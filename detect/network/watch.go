@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 )
 
@@ -35,37 +36,30 @@ var errEnded = errors.New("the network source ended")
 //
 // It blocks until ctx ends and then returns nil; an error means that the source has given up.
 func Watch(ctx context.Context, src Source, sleep Sleeper, out func(Event)) error {
+	var parts sync.WaitGroup
+	defer parts.Wait()
 	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	wake := make(chan struct{}, 1)
 	naps := make(chan Sleep)
 	ended := make(chan error, 1)
 	asleep := make(chan error, 1)
-	go func() {
+	parts.Go(func() {
 		ended <- src.Run(ctx, func() {
 			select {
 			case wake <- struct{}{}:
 			default: // one is waiting already
 			}
 		})
-	}()
-	go func() {
+	})
+	parts.Go(func() {
 		asleep <- sleep.Run(ctx, func(s Sleep) {
 			select {
 			case naps <- s:
 			case <-ctx.Done():
 			}
 		})
-	}()
-	running, sleeping := true, true
-	defer func() {
-		cancel()
-		if running {
-			<-ended
-		}
-		if sleeping {
-			<-asleep
-		}
-	}()
+	})
 
 	w := watcher{src: src, out: out}
 	due := time.NewTimer(w.read(ctx, time.Now()))
@@ -73,7 +67,6 @@ func Watch(ctx context.Context, src Source, sleep Sleeper, out func(Event)) erro
 	for {
 		select {
 		case err := <-ended:
-			running = false
 			if ctx.Err() != nil {
 				return nil
 			}
@@ -82,7 +75,6 @@ func Watch(ctx context.Context, src Source, sleep Sleeper, out func(Event)) erro
 			}
 			return fmt.Errorf("watch the network: %w", err)
 		case err := <-asleep:
-			sleeping = false
 			if err != nil && ctx.Err() == nil {
 				return fmt.Errorf("watch for sleep: %w", err)
 			}

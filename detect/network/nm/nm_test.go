@@ -60,16 +60,6 @@ func (w *watch) next(want string, material bool) network.Change {
 	return network.Change{}
 }
 
-// none makes sure that no event comes for longer than a settling takes.
-func (w *watch) none(d time.Duration) {
-	w.t.Helper()
-	select {
-	case e := <-w.events:
-		w.t.Fatalf("event %s %v, want none", e.Change, e.Change.Words)
-	case <-time.After(d):
-	}
-}
-
 func open(t *testing.T, address string) *Source {
 	t.Helper()
 	s, err := Open(t.Context(), Options{Address: address})
