@@ -18,7 +18,7 @@ Usage:
   holdfast-server init -issuer NAME       write a configuration with a fresh secret and show what the XMPP server needs
   holdfast-server check -config FILE      prove that the configuration works, one PASS or FAIL a line
   holdfast-server sign -config FILE ...   print an upload URL as the XMPP server would
-  holdfast-server files VERB -config FILE list stored files, remove them for good, block their bytes
+  holdfast-server files VERB -config FILE  list stored files, remove them for good, block their bytes
   holdfast-server import FILE             turn an hmac-file-server configuration into ours
   holdfast-server version
 
