@@ -62,7 +62,7 @@ func (f *Offline) Diagnose(ctx context.Context) (string, error) {
 	}
 	session, _ := f.resets.open(ctx)
 	defer closeSession(session)
-	seen := view{listen: config.Listen, trusts: trusts{ca, config.Hosts, f.paths.Bundle()}}
+	seen := view{listen: config.Listen, trusts: trusts{store: ca, hosts: config.Hosts, bundle: f.paths.Bundle()}}
 	clients, _ := lookAtClients(ctx, session, f.resets.dirs, seen) // those that can be seen
 	store := credential.New()
 	return render(diagnose.Run(ctx, diagnose.Question{

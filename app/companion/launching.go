@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -24,29 +23,17 @@ func Launching(ctx context.Context, p Paths, o Options, client string) (launch.F
 		return launch.Facts{}, &control.Error{Kind: control.UnknownClient, Text: fmt.Sprintf(o.Words.Ctl.UnknownClient, client)}
 	}
 	f := launch.Facts{PAC: route.PACEngine("/"), Roots: roots()}
-	machine := route.Machine{State: p.State}
-	found := false
-	for _, c := range desktop.Find(p.dirs(o.Getenv)) {
-		if c.Kind == kind {
-			f.Client, f.Flatpak = clientOf(c), c.Install == desktop.Flatpak
-			f.Command = c.DefaultLaunch(nil).Argv
-			// The menu's own command, if it is for the same kind of install.
-			if menu := machine.Command(client); len(menu) > 0 && f.Flatpak == slices.Contains(menu, "run") {
-				f.Command = menu
-			}
-			found = true
-			break
-		}
-	}
-	if !found {
+	c, command, ok := choose(desktop.Find(p.dirs(o.Getenv)), kind, route.Machine{State: p.State}.Command(client))
+	if !ok {
 		return launch.Facts{}, &control.Error{Kind: control.Failed, Text: fmt.Sprintf(o.Words.Ctl.NoClientFound, kind)}
 	}
+	f.Client, f.Flatpak, f.Command = clientOf(c), c.Install == desktop.Flatpak, command
 	if config, _, err := (configFile{p.Config, o.Words}).read(); err == nil {
 		store, err := authority.Open(p.Authority)
 		if err != nil {
 			return launch.Facts{}, err
 		}
-		t := trusts{store, config.Hosts, p.Bundle()}
+		t := trusts{store: store, hosts: config.Hosts, bundle: p.Bundle()}
 		f.Trusted = t.all(t.system)
 		if err := t.refresh(); err != nil {
 			o.Log.Warn("certificates for clients not refreshed", "error", err)
@@ -61,8 +48,25 @@ func Launching(ctx context.Context, p Paths, o Options, client string) (launch.F
 	return f, nil
 }
 
+// choose finds the client to start: the one that the menu starts, if a route knows its command, else the first.
+func choose(found []desktop.Client, kind desktop.Kind, menu []string) (c desktop.Client, command []string, ok bool) {
+	sandboxed := len(menu) > 0 && strings.HasSuffix(menu[0], "flatpak")
+	for _, candidate := range found {
+		if candidate.Kind != kind {
+			continue
+		}
+		if len(menu) > 0 && sandboxed == (candidate.Install == desktop.Flatpak) {
+			return candidate, menu, true
+		}
+		if !ok {
+			c, command, ok = candidate, candidate.DefaultLaunch(nil).Argv, true
+		}
+	}
+	return c, command, ok
+}
+
 // Instance looks whether a client runs already, and whether it was started with the relay at listen.
-func Instance(ctx context.Context, o Options, c route.Client, listen string) (running, routed bool, pid int) {
+func Instance(ctx context.Context, p Paths, o Options, c route.Client, listen string) (running, routed bool, pid int) {
 	o = o.filled()
 	session, err := desktop.Open(ctx, desktop.Options{Address: SessionBus(o.Getenv), Log: o.Log})
 	if err != nil {
@@ -73,7 +77,8 @@ func Instance(ctx context.Context, o Options, c route.Client, listen string) (ru
 	if err != nil {
 		return !errors.Is(err, desktop.ErrNotRunning), false, 0
 	}
-	return true, c.Routed(in.Env, listen), in.PID
+	live := route.Live(route.Machine{State: p.State}.Installed(), c, in.Env)
+	return true, live || c.Routed(in.Env, listen), in.PID
 }
 
 // clientOf is what a route depends on.

@@ -128,7 +128,7 @@ func (f *Offline) TrustStatus(context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return trustStatus(trusts{store, config.Hosts, f.paths.Bundle()}, f.words)
+	return trustStatus(trusts{store: store, hosts: config.Hosts, bundle: f.paths.Bundle()}, f.words)
 }
 
 // routes of a computer without a running companion: the relay will listen where it did last time.
@@ -143,7 +143,7 @@ func (f *Offline) routes() (routes, error) {
 	}
 	return routes{
 		paths: f.paths, words: f.words, getenv: f.getenv, listen: lastListen(config.Listen, f.paths.State),
-		trusts: trusts{store, config.Hosts, f.paths.Bundle()},
+		trusts: trusts{store: store, hosts: config.Hosts, bundle: f.paths.Bundle()},
 	}, nil
 }
 

@@ -147,7 +147,9 @@ func (c *companion) TrustStatus(context.Context) (string, error) {
 	return trustStatus(t, c.words)
 }
 
-func (c *companion) trusts() trusts { return trusts{c.authority, c.hosts(), c.paths.Bundle()} }
+func (c *companion) trusts() trusts {
+	return trusts{store: c.authority, hosts: c.hosts(), bundle: c.paths.Bundle()}
+}
 
 // view is what the state of a client depends on.
 func (c *companion) view() view {
@@ -228,7 +230,7 @@ func (c *companion) useLocked(ctx context.Context, config Config) error {
 	if _, err := hostLines(config.Hosts, c.authority, true); err != nil {
 		c.log.Warn("certificate not made", "error", err)
 	}
-	if err := (trusts{c.authority, config.Hosts, c.paths.Bundle()}).refresh(); err != nil {
+	if err := (trusts{store: c.authority, hosts: config.Hosts, bundle: c.paths.Bundle()}).refresh(); err != nil {
 		c.log.Warn("certificates for clients not refreshed", "error", err)
 	}
 	c.agent.Tell(agent.Cleared{Code: agent.NoHosts})

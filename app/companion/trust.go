@@ -64,7 +64,8 @@ func bubblewrap(ctx context.Context, getenv func(string) string) string {
 type trusts struct {
 	store  *authority.Store
 	hosts  []string
-	bundle string // see Paths.Bundle
+	bundle string   // see Paths.Bundle
+	files  []string // that programs read the system's certificates from; nil: those of this system
 }
 
 // system says whether the computer as a whole trusts the certificate of a host.
@@ -73,15 +74,21 @@ func (t trusts) system(host string) bool {
 	if err != nil {
 		return false
 	}
-	for _, file := range systemBundles() {
-		if data, err := os.ReadFile(file); err == nil && authority.Holds(data, ca) {
-			return true
-		}
-	}
-	return false
+	return t.inSystem(ca)
 }
 
-func systemBundles() []string {
+// inSystem says whether the system's certificates have this one.
+func (t trusts) inSystem(ca []byte) bool {
+	return slices.ContainsFunc(t.systemFiles(), func(file string) bool {
+		data, err := os.ReadFile(file)
+		return err == nil && authority.Holds(data, ca)
+	})
+}
+
+func (t trusts) systemFiles() []string {
+	if t.files != nil {
+		return t.files
+	}
 	files := []string{gnutlsRoots}
 	if s, err := authority.System(); err == nil && s.Bundle != gnutlsRoots {
 		files = append(files, s.Bundle)
@@ -178,7 +185,7 @@ func (t *Trust) trusts() (trusts, error) {
 	if err != nil {
 		return trusts{}, err
 	}
-	return trusts{store, config.Hosts, t.paths.Bundle()}, nil
+	return trusts{store: store, hosts: config.Hosts, bundle: t.paths.Bundle()}, nil
 }
 
 // TrustStep is one thing that is done, or would be.
@@ -310,11 +317,8 @@ func (t trusts) promote() error {
 		if err != nil {
 			continue // there is none
 		}
-		for _, file := range systemBundles() {
-			if data, err := os.ReadFile(file); err == nil && authority.Holds(data, next) {
-				errs = append(errs, t.store.Promote(h))
-				break
-			}
+		if t.inSystem(next) {
+			errs = append(errs, t.store.Promote(h))
 		}
 	}
 	return errors.Join(errs...)

@@ -40,7 +40,7 @@ func (s *shell) launch(ctx context.Context, args []string) error {
 	}
 	facts.Listen = launch.Relay(ctx, s.listens, start)
 	var pid int
-	facts.Running, facts.Routed, pid = companion.Instance(ctx, s.options(), facts.Client, facts.Listen)
+	facts.Running, facts.Routed, pid = companion.Instance(ctx, s.paths, s.options(), facts.Client, facts.Listen)
 	facts.Args, facts.Env = rest[1:], s.environ()
 	if facts.Self, err = os.Executable(); err != nil {
 		return fmt.Errorf("find this program: %w", err)
