@@ -30,10 +30,10 @@ func (s *shell) uninstall(ctx context.Context, args []string) error {
 		s.say("  "+s.words.Setup.Step, words.Plain(path, 0), s.words.Setup.LoginGone)
 	}
 	secrets := companion.Secrets(ctx, s.getenv)
-	if secrets {
-		s.say("  %s", s.words.Setup.SecretGone)
-	}
 	if *dryRun {
+		if secrets {
+			s.say("  %s", s.words.Setup.SecretGone)
+		}
 		return nil
 	}
 	if err := s.paths.RemoveLogin(); err != nil {
@@ -43,6 +43,7 @@ func (s *shell) uninstall(ctx context.Context, args []string) error {
 		if err := companion.RemoveSecrets(ctx, s.paths); err != nil {
 			return err
 		}
+		s.say("  %s", s.words.Setup.SecretGone)
 	}
 	s.say("%s", s.words.Setup.Uninstalled)
 	if running {
