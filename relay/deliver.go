@@ -81,7 +81,7 @@ func (d *delivery) run(ctx context.Context) outcome {
 			puts++
 		}
 		v, known := d.res.learn(l, a, d.size)
-		d.r.known.learn(d.url.Host, a.header, d.res.piece)
+		d.r.known.learn(d.url.Host, a.header, d.res.bound())
 		if !known {
 			v = judge(a, d.past, time.Now())
 		}

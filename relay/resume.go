@@ -43,6 +43,11 @@ const (
 	inFlight   = 512 << 10 // what a cut may cost on a path that holds nothing back: buffers of both kernels
 	steadiness = 32        // a piece is at most this part of what got through between two cuts
 
+	// Where nothing is held back a cut still costs what is in buffers along the way. If that is more than this part of what
+	// got through, and cuts are near to each other, pieces cost less; they end once so much got through without a cut.
+	dear = 64
+	near = 32 << 20
+
 	maxOddities = 3 // answers in a row that do not fit
 	maxRestarts = 3 // of an upload that the server lost
 )
@@ -57,7 +62,9 @@ type resumption struct {
 	most   int64 // of the bytes that were ever handed over
 
 	piece     int64 // the bound of a PATCH; 0: none
+	held      bool  // something on the way keeps bytes back until it has all of a request
 	steady    int64 // acknowledged since the last cut
+	begun     int64 // where the upload stood after the last cut
 	taken     bool  // another upload has a resource for this slot: only PUT makes a second one
 	full      bool  // the server keeps no more resources
 	odd       int   // answers in a row that do not fit
@@ -67,7 +74,7 @@ type resumption struct {
 
 // newResumption begins an upload of size bytes. piece is the bound that is known for the server; 0: none.
 func newResumption(h http.Header, size, piece int64) resumption {
-	p := resumption{piece: piece}
+	p := resumption{piece: piece, held: piece > 0}
 	// A client that speaks the protocol itself is left alone, and nothing can be cut in two.
 	if size == 0 || h["Holdfast-Upload"] != nil || h["Upload-Offset"] != nil || h["Upload-Complete"] != nil || h["Content-Range"] != nil {
 		p.can = repeats
@@ -239,16 +246,22 @@ func (p *resumption) acknowledged(l leg) {
 	if p.steady += l.size(); p.piece > 0 && p.steady >= steadiness*p.piece {
 		p.piece = min(2*p.piece, maxPiece)
 	}
+	if !p.held && p.steady >= near {
+		p.piece = 0
+	}
 }
 
-// found notes what the server has after a cut. If that cost more than a piece would have, something on the way keeps
-// bytes back until it has all of a request: from now on requests are bounded.
+// found notes what the server has after a cut. If that cost more than buffers explain, something on the way keeps bytes back
+// until it has all of a request: from now on requests are bounded. They are for a while if the cut was dear.
 func (p *resumption) found(offset int64) {
-	lost := p.most - offset
+	lost, through := p.most-offset, offset-p.begun
+	heldBack := lost > maxPiece || lost > inFlight && offset <= p.from
 	switch {
 	case p.piece > 0:
 		p.piece = max(p.piece/2, minPiece)
-	case lost > maxPiece, lost > inFlight && offset <= p.from:
+	case heldBack:
+		p.piece, p.held = firstPiece, true
+	case through > 0 && through < near && lost > through/dear:
 		p.piece = firstPiece
 	}
 	if offset < p.offset {
@@ -256,15 +269,23 @@ func (p *resumption) found(offset int64) {
 			p.can = repeats
 		}
 	}
-	p.offset, p.most, p.unsure, p.full, p.steady = offset, offset, false, false, 0
+	p.offset, p.most, p.begun, p.unsure, p.full, p.steady = offset, offset, offset, false, false, 0
 }
 
 // restart begins with a new resource; after too many of them it gives up resuming.
 func (p *resumption) restart() {
-	p.id, p.offset, p.most, p.unsure, p.inherited = newUploadID(), 0, 0, false, false
+	p.id, p.offset, p.most, p.begun, p.unsure, p.inherited = newUploadID(), 0, 0, 0, false, false
 	if p.starts++; p.starts > maxRestarts {
 		p.can = repeats
 	}
+}
+
+// bound is what is worth knowing for the next upload to the same server: the size of pieces that have to be; 0: none.
+func (p *resumption) bound() int64 {
+	if !p.held {
+		return 0
+	}
+	return p.piece
 }
 
 // standing reads Upload-Offset, Upload-Length and Upload-Complete of an upload of size bytes.

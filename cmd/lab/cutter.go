@@ -30,6 +30,9 @@ type Cutter struct {
 
 type cutState int
 
+// lineBuffer is what is under way in a Cutter at most, towards each side.
+const lineBuffer = 128 << 10
+
 const (
 	flowing cutState = iota
 	stalled
@@ -142,6 +145,17 @@ func (c *Cutter) resetLocked() {
 	}
 }
 
+// holdLittle makes a cut cost what it costs on a line: the kernel would keep megabytes for a program that stands between two
+// others on one machine, and a reset throws them away.
+func holdLittle(in, out net.Conn) {
+	if t, ok := in.(*net.TCPConn); ok {
+		_ = t.SetReadBuffer(lineBuffer)
+	}
+	if t, ok := out.(*net.TCPConn); ok {
+		_ = t.SetWriteBuffer(lineBuffer)
+	}
+}
+
 // abort closes with RST instead of FIN.
 func abort(conn net.Conn) {
 	if t, ok := conn.(*net.TCPConn); ok {
@@ -191,6 +205,7 @@ func (c *Cutter) serve(in net.Conn) {
 	c.conns[out] = struct{}{}
 	c.mu.Unlock()
 	defer c.drop(out)
+	holdLittle(in, out)
 	back := make(chan struct{})
 	go func() {
 		defer close(back)
