@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,7 +19,7 @@ import (
 
 // routes is a network.Source whose state a test sets.
 type routes struct {
-	snap network.Snapshot
+	snap atomic.Pointer[network.Snapshot]
 	news chan network.Snapshot
 }
 
@@ -28,13 +29,14 @@ func (r *routes) Run(ctx context.Context, notify func()) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case r.snap = <-r.news:
+		case snap := <-r.news:
+			r.snap.Store(&snap)
 			notify()
 		}
 	}
 }
 
-func (r *routes) Snapshot(context.Context) (network.Snapshot, error) { return r.snap, nil }
+func (r *routes) Snapshot(context.Context) (network.Snapshot, error) { return *r.snap.Load(), nil }
 
 func TestTheServerTellsOfItsOwnNetworkAndPausesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -42,7 +44,8 @@ func TestTheServerTellsOfItsOwnNetworkAndPausesNothing(t *testing.T) {
 		reg := prometheus.NewRegistry()
 		n := newOwnNetwork(slog.New(slog.NewTextHandler(&out, nil)), reg)
 		up := network.Snapshot{Online: true, Link: network.Ethernet, Name: "eth0", Device: "eth0"}
-		src := &routes{snap: up, news: make(chan network.Snapshot)}
+		src := &routes{news: make(chan network.Snapshot)}
+		src.snap.Store(&up)
 		tries := 0
 		n.open = func() (network.Source, error) {
 			if tries++; tries == 1 {
