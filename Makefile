@@ -9,9 +9,9 @@ export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false)
 # Fyne is compiled with one set of flags only and never with -race: every other set costs four more minutes.
 GUI := ./app/window ./cmd/holdfast ./cmd/lab/screenshots
 # Everything else, without the end-to-end tests. Listing needs cgo or the windows would be missing.
-REST = $(filter-out $(patsubst ./%,holdfast/%,$(GUI)) holdfast/cmd/e2e,$(shell CGO_ENABLED=1 $(GO) list ./...))
+REST = $(filter-out $(patsubst ./%,holdfast/%,$(GUI)) holdfast/cmd/e2e holdfast/cmd/e2e/clients,$(shell CGO_ENABLED=1 $(GO) list ./...))
 
-.PHONY: help run demo build package package-check package-test packages test check unit gui e2e fuzz soak bench bench-parts screenshots install lint clean
+.PHONY: help run demo build package package-check package-test packages test check unit gui e2e clients fuzz soak bench bench-parts screenshots install lint clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,7 +60,7 @@ packages: ## the packages of the server, built twice and tried in a clean Debian
 	@[ "$$(id -u)" != 0 ] || $(MAKE) --no-print-directory package-test PACKAGES=server
 
 # Every lane runs, also after one has failed, so that one run tells everything.
-LANES := check fuzz unit gui e2e packages
+LANES := check fuzz unit gui e2e clients packages
 
 test: ## installs what is missing, then check, short fuzzing and every test
 	@$(MAKE) --no-print-directory install
@@ -73,7 +73,7 @@ test: ## installs what is missing, then check, short fuzzing and every test
 
 # Without the packages a developer's tests are skipped, one by one and with the reason; CI stops here.
 install:
-	@.ci/install gui test screen || { [ -z "$$CI" ] && echo "Going on; tests that need them are skipped."; }
+	@.ci/install gui test screen clients || { [ -z "$$CI" ] && echo "Going on; tests that need them are skipped."; }
 
 check: lint ## format, vet, lint, import arrows
 	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo "gofmt: run gofmt -w on the files above"; exit 1; }
@@ -93,6 +93,9 @@ gui: ## the windows and the tray, on a screen of their own
 
 e2e: ## real XMPP servers, clients and curl against the programs (root)
 	$(GO) test -count=1 -timeout 20m ./cmd/e2e
+
+clients: ## the real Gajim, Dino and Chromium in windows on a private screen, pictures in build/clients (root)
+	$(GO) test -count=1 -timeout 20m ./cmd/e2e/clients
 
 fuzz: ## every fuzz test for FUZZTIME (5s)
 	@.ci/fuzz $(or $(FUZZTIME),5s)

@@ -29,11 +29,12 @@ var arrows = map[string]string{
 	"cmd/lab/bench":       "cmd/lab relay/token",                       // it signs thousands of slots
 	"cmd/lab/screenshots": "cmd/lab app/agent app/control relay/token", // real uploads, and a state to show
 	"cmd/e2e":             "",
+	"cmd/e2e/clients":     "",
 	"cmd/e2e/packages":    "",
 
 	"app":           "app/agent app/control app/words assets",
 	"app/window":    "app/agent app/control app/words assets",
-	"app/companion": "app/agent app/control app/diagnose app/history app/launch app/notify app/words relay relay/route relay/credential relay/authority cache detect/client detect/client/desktop detect/network detect/network/nm detect/network/netlink detect/network/sleep",
+	"app/companion": "app/agent app/control app/diagnose app/history app/launch app/notify app/words relay relay/route relay/credential relay/authority cache detect/client detect/client/chat detect/client/desktop detect/network detect/network/nm detect/network/netlink detect/network/sleep",
 	"app/agent":     "detect/network",
 	"app/control":   "app/agent",
 	"app/diagnose":  "app/words",
@@ -45,6 +46,7 @@ var arrows = map[string]string{
 
 	"cache":                  "", // a reset asks for a client through an interface of its own
 	"detect/client":          "",
+	"detect/client/chat":     "detect/client", // only clients of a desktop send a message after an upload
 	"detect/client/desktop":  "",
 	"detect/network":         "",
 	"detect/network/nm":      "detect/network",

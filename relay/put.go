@@ -41,6 +41,9 @@ func (f *front) put(ctx context.Context, req *http.Request) bool {
 	done := make(chan outcome, 1)
 	go func() { done <- d.run(ctx) }()
 	o := f.hold(req, sp, w, cancel, done)
+	if o.ok {
+		f.awaitChat(ctx, req, u, sp, w, cancel)
+	}
 	cancel(nil) // whoever still waits to hand over bytes of the body waits in vain
 	w.stop()
 	switch o.reason {

@@ -14,7 +14,7 @@
 // A Relay may be used by several goroutines. Serve owns every goroutine that is started and waits for it.
 //
 // The files, in the way of one upload: serve.go reads requests, peer.go asks whose they are, intercept.go ends TLS,
-// put.go holds the client, spool.go the bytes, deliver.go repeats, attempt.go sends once, judge.go decides what an
+// put.go holds the client, chat.go until it can send its message, spool.go the bytes, deliver.go repeats, attempt.go sends once, judge.go decides what an
 // answer means, resume.go how to go on after a cut; compare.go and resign.go are two more of the things it may mean.
 // known.go remembers servers, waiting.go tells the log. tunnel.go and forward.go are for all the rest.
 package relay
@@ -58,17 +58,19 @@ var ErrNoKey = credential.ErrNoKey
 
 // Config is all a Relay needs. Zero durations take the defaults named.
 type Config struct {
-	Hosts    []string // "upload.example.org" (port 443) or "upload.example.org:8443"
-	Leaves   Leaves
-	Keys     Keys           // nil: never re-sign
-	Roots    *x509.CertPool // nil: the system's; for upstream verification
-	SpoolDir string         // made with 0700 if missing
-	UID      int            // the owner; peers with another uid are refused
-	GiveUp   time.Duration  // 30 min: an upload that makes no progress that long fails; time known to be offline does not count, up to 24 times as long
-	Interim  time.Duration  // 5 s: between 102s
-	Log      *slog.Logger
-	OnUpload func(Upload) // called on every change of state and at most 4 times a second for progress; must not block
-	OnNotice func(Notice) // called for news about a server; must not block; nil: nobody is told
+	Hosts     []string // "upload.example.org" (port 443) or "upload.example.org:8443"
+	Leaves    Leaves
+	Keys      Keys           // nil: never re-sign
+	Chats     Chats          // nil: nobody is waited for
+	Roots     *x509.CertPool // nil: the system's; for upstream verification
+	SpoolDir  string         // made with 0700 if missing
+	UID       int            // the owner; peers with another uid are refused
+	GiveUp    time.Duration  // 30 min: an upload that makes no progress that long fails; time known to be offline does not count, up to 24 times as long
+	Interim   time.Duration  // 5 s: between 102s
+	ChatLimit time.Duration  // 60 s: how long at most the answer waits for the client's chat connection
+	Log       *slog.Logger
+	OnUpload  func(Upload) // called on every change of state and at most 4 times a second for progress; must not block
+	OnNotice  func(Notice) // called for news about a server; must not block; nil: nobody is told
 
 	BackOff    time.Duration // 1 s: before the first repeat, then doubling
 	MaxBackOff time.Duration // 30 s
@@ -141,6 +143,7 @@ type Relay struct {
 	online    bool
 	held      bool
 	refreshed chan struct{} // closed and replaced by Refresh
+	changed   time.Time     // when the network was last said to be another one, or gone
 	uploads   map[string]*upload
 	reserved  int64 // bytes that running spools may still fill
 }
@@ -158,7 +161,7 @@ func New(c Config) (*Relay, error) {
 		def   time.Duration
 	}{
 		{&c.GiveUp, 30 * time.Minute}, {&c.Interim, 5 * time.Second}, {&c.BackOff, time.Second},
-		{&c.MaxBackOff, 30 * time.Second}, {&c.Stall, 25 * time.Second},
+		{&c.ChatLimit, time.Minute}, {&c.MaxBackOff, 30 * time.Second}, {&c.Stall, 25 * time.Second},
 	} {
 		if *d.value < 0 {
 			return nil, errors.New("relay: a duration is negative")
@@ -193,6 +196,7 @@ func (r *Relay) Refresh() {
 	r.up.renew()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.changed = time.Now()
 	close(r.refreshed)
 	r.refreshed = make(chan struct{})
 }
@@ -203,6 +207,9 @@ func (r *Relay) SetOnline(online bool) {
 	r.mu.Lock()
 	was := r.online
 	r.online = online
+	if was != online {
+		r.changed = time.Now()
+	}
 	r.mu.Unlock()
 	if online && !was {
 		r.Refresh()

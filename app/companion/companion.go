@@ -16,6 +16,7 @@ import (
 	"holdfast/app/control"
 	"holdfast/app/history"
 	"holdfast/app/words"
+	"holdfast/detect/client/chat"
 	"holdfast/relay"
 	"holdfast/relay/authority"
 	"holdfast/relay/credential"
@@ -95,7 +96,7 @@ func Run(ctx context.Context, p Paths, o Options) error {
 	secrets := &keys{store: credential.New(), stamp: p.secretStamp(), tell: func(k agent.Keyring) { c.agent.Tell(agent.KeyringAnswered{Keyring: k}) }}
 	c.secrets = secrets
 	if c.relay, err = relay.New(relay.Config{
-		Leaves: c.authority, Keys: secrets, Roots: roots, SpoolDir: p.Cache, UID: uid, Log: o.Log,
+		Leaves: c.authority, Keys: secrets, Chats: chat.New(), Roots: roots, SpoolDir: p.Cache, UID: uid, Log: o.Log,
 		GiveUp:   config.GiveUp,
 		OnUpload: func(u relay.Upload) { c.agent.Tell(agent.UploadChanged{Upload: uploadOf(u, o.Words)}) },
 		OnNotice: func(n relay.Notice) { c.agent.Tell(noticeOf(n, o.Words)) },
