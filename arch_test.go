@@ -34,7 +34,7 @@ var arrows = map[string]string{
 
 	"app":           "app/agent app/control app/words assets",
 	"app/window":    "app/agent app/control app/words assets",
-	"app/companion": "app/agent app/control app/diagnose app/history app/launch app/notify app/words relay relay/route relay/credential relay/authority cache detect/client detect/client/chat detect/client/desktop detect/network detect/network/nm detect/network/netlink detect/network/sleep",
+	"app/companion": "app/agent app/control app/diagnose app/history app/launch app/notify app/words relay relay/route relay/credential relay/enrol relay/authority cache detect/client detect/client/chat detect/client/desktop detect/network detect/network/nm detect/network/netlink detect/network/sleep",
 	"app/agent":     "detect/network",
 	"app/control":   "app/agent",
 	"app/diagnose":  "app/words",
@@ -53,10 +53,11 @@ var arrows = map[string]string{
 	"detect/network/netlink": "detect/network",
 	"detect/network/sleep":   "detect/network",
 
-	"relay":            "relay/token relay/credential",
+	"relay":            "relay/token relay/credential relay/enrol",
 	"relay/authority":  "",
 	"relay/credential": "relay/token",
 	"relay/dpop":       "relay/jose",
+	"relay/enrol":      "relay/dpop",
 	"relay/jose":       "",
 	"relay/route":      "",
 	"relay/token":      "",

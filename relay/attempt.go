@@ -79,6 +79,7 @@ func (d *delivery) request(ctx context.Context, l leg, digest string, expect boo
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}).WithContext(ctx)
 	d.res.mark(req.Header, l, d.size)
+	d.prove(req)
 	if l.kind == part && digest != "" {
 		req.Header.Set("Repr-Digest", digest)
 	}

@@ -82,6 +82,9 @@ func (d *delivery) run(ctx context.Context) outcome {
 		}
 		v, known := d.res.learn(l, a, d.size)
 		d.r.known.learn(d.url.Host, a.header, d.res.bound())
+		if !known && d.proofRefused(ctx, a) {
+			continue
+		}
 		if !known {
 			v = judge(a, d.past, time.Now())
 		}
@@ -183,7 +186,8 @@ func (d *delivery) note(l leg, a answer, changed <-chan struct{}) {
 	d.past.reached = a.fresh
 	d.past.repeatable = d.spool.repeatable()
 	d.signing.setClock(a.header, time.Now())
-	d.past.canResign = d.r.c.Keys != nil && d.signing.mayAfterRefusal(time.Now())
+	d.past.canResign = d.maySign() && d.signing.mayAfterRefusal(time.Now())
+	d.r.devices.learn(d.url.Host, a.header)
 	d.past.asked = !d.noExpect
 	select {
 	case <-changed:

@@ -12,8 +12,9 @@ const pieceMemory = time.Hour
 
 // acquaintance is what answers told of a server.
 type acquaintance struct {
-	ours  bool  // it speaks the protocol, so a cut costs little
-	piece int64 // uploads have to come in pieces; 0: they need not
+	api   string // path of its endpoints, of Holdfast-Api
+	ours  bool   // it speaks the protocol, so a cut costs little
+	piece int64  // uploads have to come in pieces; 0: they need not
 	until time.Time
 }
 
@@ -42,7 +43,7 @@ func (k *acquaintances) learn(host string, h http.Header, piece int64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	a := k.byHost[host]
-	a.ours = true
+	a.ours, a.api = true, h.Get("Holdfast-Api")
 	if piece > 0 && a.piece == 0 {
 		a.until = time.Now().Add(pieceMemory)
 	}

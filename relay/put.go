@@ -13,6 +13,7 @@ func (f *front) put(ctx context.Context, req *http.Request) bool {
 	if len(req.Header["Content-Length"]) != 1 || req.ContentLength < 0 {
 		return f.refuse(req, http.StatusLengthRequired, "An upload needs a Content-Length.")
 	}
+	serving := ctx // an enrolment may outlive the upload that began it
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 
@@ -31,6 +32,9 @@ func (f *front) put(ctx context.Context, req *http.Request) bool {
 			f.r.finish(u, Cancelled, ReasonClientGone, "the client left before the end")
 			return false
 		}
+	}
+	if enrolled := f.r.enrol(serving, req.URL, d.header, sp.size); enrolled != nil {
+		sp.holdLast(ctx, enrolled, enrolHold)
 	}
 	slot := slotID(req)
 	if k, ok := f.r.kept.take(slot, time.Now()); ok {

@@ -61,6 +61,7 @@ type Config struct {
 	Hosts     []string // "upload.example.org" (port 443) or "upload.example.org:8443"
 	Leaves    Leaves
 	Keys      Keys           // nil: never re-sign
+	Devices   Devices        // nil: no device signs
 	Chats     Chats          // nil: nobody is waited for
 	Roots     *x509.CertPool // nil: the system's; for upstream verification
 	SpoolDir  string         // made with 0700 if missing
@@ -135,6 +136,7 @@ type Relay struct {
 	free        func(dir string) int64 // space left for spools
 	probe       time.Duration          // how long an attempt may stand still right after a Refresh
 	known       acquaintances
+	devices     devices
 	kept        kept
 	clocks      clocks
 	giveUpAfter atomic.Int64 // a time.Duration

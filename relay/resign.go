@@ -26,6 +26,7 @@ type signing struct {
 	skew         time.Duration // the same by the server's latest answer
 	afterRefusal bool          // a fresh token was tried because of a refusal
 	noKey        time.Time     // when the keyring had no answer
+	device       *deviceSigner // signs each request; nil: none does
 }
 
 // setClock learns from Date (RFC 9110 section 6.6.1) how wrong this machine's clock is; small differences do not count.
@@ -56,17 +57,29 @@ func (s *signing) keyringIsSilent(now time.Time) bool {
 // freshen signs anew if the token in use is known to be too old.
 func (d *delivery) freshen(ctx context.Context) {
 	now := time.Now()
-	if d.r.c.Keys == nil || d.signing.keyringIsSilent(now) {
+	if !d.maySign() || d.signing.device != nil || d.signing.keyringIsSilent(now) {
 		return
 	}
-	if c, err := readJWT(d.header.Get("Authorization")); err == nil && !c.expires.IsZero() && !now.Add(d.signing.skew).Before(c.expires) {
+	if p := readPermit(d.url, d.header); !p.expires.IsZero() && !now.Add(d.signing.skew).Before(p.expires) {
 		d.sign(ctx)
 	}
 }
 
-// sign puts a fresh token in the place of the present one, if there is a key for that. The outcome is the same request
-// for the same file, only later.
+// maySign says whether there is anything that could sign.
+func (d *delivery) maySign() bool { return d.r.c.Keys != nil || d.r.c.Devices != nil }
+
+// sign makes the request good again that came too late: with this person's device where the server knows it, else with the
+// server's shared secret.
 func (d *delivery) sign(ctx context.Context) bool {
+	return d.signByDevice(ctx) || d.signBySecret(ctx)
+}
+
+// signBySecret puts a fresh token in the place of the present one, if there is a key for that. The outcome is the same
+// request for the same file, only later.
+func (d *delivery) signBySecret(ctx context.Context) bool {
+	if d.r.c.Keys == nil {
+		return false
+	}
 	ctx, cancel := context.WithTimeout(ctx, keyLimit)
 	defer cancel()
 	log := d.r.c.Log.With("upload", d.u.snap.ID, "host", d.target)

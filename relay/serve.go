@@ -48,7 +48,9 @@ func (r *Relay) Serve(ctx context.Context, l net.Listener) error {
 	defer context.AfterFunc(ctx, func() { _ = l.Close() })()
 	defer r.up.close()
 	var wg sync.WaitGroup
+	defer r.devices.wg.Wait()
 	defer wg.Wait()
+	wg.Go(func() { r.renewDevices(ctx) })
 	defer cancel(errStopped)
 	pause := time.Duration(0)
 	for {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,6 +29,8 @@ type spool struct {
 	room int64 // what the file may hold
 	file *os.File
 
+	holding sync.WaitGroup
+
 	mu     sync.Mutex    // guards the following
 	wake   chan struct{} // closed and replaced when something below changes
 	have   int64         // received from the client
@@ -36,6 +39,7 @@ type spool struct {
 	at     int64
 	err    error       // why no more will come
 	reader *bodyReader // of the running attempt; nil between attempts
+	held   bool        // the last byte is not given out yet
 }
 
 // newSpool makes a spool for size bytes in dir, of which room may be on disk. Without a file it still works as a pipe;
@@ -103,6 +107,7 @@ func (r *Relay) release(room int64) {
 }
 
 func (s *spool) close() {
+	s.holding.Wait()
 	if s.file != nil {
 		_ = s.file.Close()
 	}
@@ -182,6 +187,30 @@ func (s *spool) add(ctx context.Context, p []byte) error {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// holdLast keeps the last byte back until done is closed, for limit at most: as long as an upload is not whole its slot is not
+// used. It returns at once.
+func (s *spool) holdLast(ctx context.Context, done <-chan struct{}, limit time.Duration) {
+	if s.size == 0 {
+		return
+	}
+	s.mu.Lock()
+	s.held = true
+	s.mu.Unlock()
+	s.holding.Go(func() {
+		t := time.NewTimer(limit)
+		defer t.Stop()
+		select {
+		case <-done:
+		case <-t.C:
+		case <-ctx.Done():
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.held = false
+		s.wakeLocked()
+	})
 }
 
 // await waits until the first n bytes are in the file. It does not wait for bytes that will never be there.
@@ -337,6 +366,12 @@ func (b *bodyReader) take(p []byte) (int, <-chan struct{}, error) {
 	p = p[:min(int64(len(p)), b.end-off)]
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.held && off < b.end {
+		if off == s.size-1 {
+			return 0, s.wake, nil
+		}
+		p = p[:min(int64(len(p)), s.size-1-off)]
+	}
 	switch {
 	case off == b.end:
 		return 0, nil, io.EOF

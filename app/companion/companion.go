@@ -96,7 +96,7 @@ func Run(ctx context.Context, p Paths, o Options) error {
 	secrets := &keys{store: credential.New(), stamp: p.secretStamp(), tell: func(k agent.Keyring) { c.agent.Tell(agent.KeyringAnswered{Keyring: k}) }}
 	c.secrets = secrets
 	if c.relay, err = relay.New(relay.Config{
-		Leaves: c.authority, Keys: secrets, Chats: chat.New(), Roots: roots, SpoolDir: p.Cache, UID: uid, Log: o.Log,
+		Leaves: c.authority, Keys: secrets, Devices: secrets, Chats: chat.New(), Roots: roots, SpoolDir: p.Cache, UID: uid, Log: o.Log,
 		GiveUp:   config.GiveUp,
 		OnUpload: func(u relay.Upload) { c.agent.Tell(agent.UploadChanged{Upload: uploadOf(u, o.Words)}) },
 		OnNotice: func(n relay.Notice) { c.agent.Tell(noticeOf(n, o.Words)) },
@@ -253,12 +253,7 @@ type keys struct {
 }
 
 func (k *keys) Key(ctx context.Context, host string) (relay.Key, error) {
-	k.mu.Lock()
-	if now := stamp(k.stamp); now != k.seen {
-		k.seen = now
-		k.store.Forget()
-	}
-	k.mu.Unlock()
+	k.notice()
 	key, err := k.store.Key(ctx, host)
 	k.tell(agent.Keyring(k.store.State()))
 	return key, err

@@ -58,6 +58,14 @@ type Ctl struct {
 	SecretPrompt     string
 	SecretEmpty      string
 	SecretLong       string
+	DeviceNone       string // %s host
+	DeviceReady      string // %s host, %s device, %s who, %s time
+	DeviceEnded      string // %s host, %s device
+	DeviceGone       string // %s host, %s device, %s host
+	DeviceUnknown    string // %s host
+	DeviceRemoved    string // %s host
+	CodePrompt       string
+	CodeEmpty        string
 	SchemeBad        string // %q
 	PrefixBad        string // %q
 	ConfigKept       string // a change of the file failed to verify; %s file
@@ -139,6 +147,14 @@ func ctlEnglish() Ctl {
 		SecretPrompt:     "Secret (one line): ",
 		SecretLong:       "the secret is longer than 4096 bytes; is this the right file?",
 		SecretEmpty:      "no secret was given; write it as one line to standard input",
+		DeviceNone:       "%s: this computer is not known there as a device. It becomes one by itself with the next upload, where the server offers that.",
+		DeviceReady:      "%s: device %s of %s, renewed by itself before %s.",
+		DeviceEnded:      "%s: the permission of device %s has ended. It is renewed when the server is reached.",
+		DeviceGone:       "%s: device %s was revoked by the admin. With a code of the admin: holdfastctl device add %s",
+		DeviceUnknown:    "%s does not offer devices",
+		DeviceRemoved:    "%s is forgotten as a server of this device. The admin can also revoke it there.",
+		CodePrompt:       "Code (one line): ",
+		CodeEmpty:        "no code was given; write the admin's code as one line to standard input",
 		SchemeBad:        "%q is not a scheme that can be renewed; jwt and v2 are",
 		PrefixBad:        "%q is not the path of the server's address; write it like /upload/",
 		ConfigKept:       "%s could not be changed without touching more than the one value. Edit it by hand.",
@@ -221,6 +237,14 @@ func ctlGerman() Ctl {
 		SecretPrompt:     "Geheimnis (eine Zeile): ",
 		SecretLong:       "das Geheimnis ist länger als 4096 Byte; ist es die richtige Datei?",
 		SecretEmpty:      "es wurde kein Geheimnis angegeben; schreiben Sie es als eine Zeile auf die Standardeingabe",
+		DeviceNone:       "%s: dieser Computer ist dort nicht als Gerät bekannt. Er wird es beim nächsten Upload von selbst, wo der Server das anbietet.",
+		DeviceReady:      "%s: Gerät %s von %s, wird vor %s von selbst erneuert.",
+		DeviceEnded:      "%s: die Erlaubnis des Geräts %s ist abgelaufen. Sie wird erneuert, sobald der Server erreichbar ist.",
+		DeviceGone:       "%s: Gerät %s wurde vom Betreiber gesperrt. Mit einem Code des Betreibers: holdfastctl device add %s",
+		DeviceUnknown:    "%s bietet keine Geräte an",
+		DeviceRemoved:    "%s ist als Server dieses Geräts vergessen. Der Betreiber kann es dort auch sperren.",
+		CodePrompt:       "Code (eine Zeile): ",
+		CodeEmpty:        "es wurde kein Code angegeben; schreiben Sie den Code des Betreibers als eine Zeile auf die Standardeingabe",
 		SchemeBad:        "%q ist kein Verfahren, das erneuert werden kann; jwt und v2 sind es",
 		PrefixBad:        "%q ist nicht der Pfad der Serveradresse; schreiben Sie ihn wie /upload/",
 		ConfigKept:       "%s ließ sich nicht ändern, ohne mehr als den einen Wert zu berühren. Bearbeiten Sie die Datei von Hand.",

@@ -192,13 +192,13 @@ func TestSecretIsReadAsOneLine(t *testing.T) {
 	long := strings.Repeat("x", maxSecret+1)
 	for in, want := range map[string]string{"abc\n": "abc", "abc": "abc", "a b \r\nmore\n": "a b ", "": "", "\n": ""} {
 		s := &shell{in: strings.NewReader(in), words: words.For("en")}
-		got, err := s.readSecret()
+		got, err := s.readSecret("Secret: ")
 		if err != nil || string(got) != want {
 			t.Errorf("%q: %q, %v", in, got, err)
 		}
 	}
 	s := &shell{in: strings.NewReader(long), words: words.For("en")}
-	if _, err := s.readSecret(); err == nil {
+	if _, err := s.readSecret("Secret: "); err == nil {
 		t.Error("a file was read as a secret")
 	}
 }

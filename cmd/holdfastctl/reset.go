@@ -124,7 +124,7 @@ func (s *shell) secret(ctx context.Context, args []string) error {
 	host := rest[1]
 	switch rest[0] {
 	case "set":
-		secret, err := s.readSecret()
+		secret, err := s.readSecret(s.words.Ctl.SecretPrompt)
 		if err != nil {
 			return err
 		}
@@ -144,12 +144,12 @@ func (s *shell) secret(ctx context.Context, args []string) error {
 }
 
 // readSecret reads one line; on a terminal it is not shown.
-func (s *shell) readSecret() ([]byte, error) {
+func (s *shell) readSecret(prompt string) ([]byte, error) {
 	if f, ok := s.in.(*os.File); ok {
 		if old, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err == nil {
 			quiet := *old
 			quiet.Lflag &^= unix.ECHO
-			fmt.Fprint(s.err, s.words.Ctl.SecretPrompt)
+			fmt.Fprint(s.err, prompt)
 			if err := unix.IoctlSetTermios(int(f.Fd()), unix.TCSETS, &quiet); err != nil {
 				return nil, fmt.Errorf("hide the secret: %w", err)
 			}

@@ -53,7 +53,7 @@ func verbs() map[string]verb {
 		"run": (*shell).run, "status": (*shell).status, "reset": (*shell).reset, "autofix": (*shell).autofix,
 		"pause": (*shell).pause, "resume": (*shell).resume, "uploads": (*shell).uploads, "cancel": (*shell).cancel,
 		"try": (*shell).try, "hosts": (*shell).hosts, "pac": (*shell).pac, "trust": (*shell).trust,
-		"route": (*shell).route, "diagnose": (*shell).diagnose, "secret": (*shell).secret, "stop": (*shell).stop,
+		"route": (*shell).route, "diagnose": (*shell).diagnose, "secret": (*shell).secret, "device": (*shell).device, "stop": (*shell).stop,
 		"version": (*shell).version, "completion": (*shell).completion, "launch": (*shell).launch, "uninstall": (*shell).uninstall,
 	}
 }

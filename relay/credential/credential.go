@@ -1,6 +1,7 @@
 // Package credential keeps what re-signing needs in the keyring, and never waits for it without a limit.
 //
-// A person who runs an upload server themselves may put its shared secret here; the relay then signs a token anew
+// For a server that knows devices it is a key of this computer's own, and the access tokens that the server gave for it
+// (docs/devices.md). A person who runs an upload server themselves may put its shared secret here; the relay then signs a token anew
 // that became too old on the way. Without a keyring, or with a locked one, uploads flow unsigned.
 //
 // # Invariants
@@ -76,16 +77,17 @@ type Store struct {
 	bus  func() bool   // whether there is a bus to reach the keyring on
 	turn chan struct{} // holds one token: the right to call ring
 
-	mu    sync.Mutex // guards the following
-	keys  map[string]Key
-	state State
+	mu      sync.Mutex // guards the following
+	keys    map[string]Key
+	devices map[string]Device
+	state   State
 }
 
 // New returns a Store on the desktop's keyring (the Secret Service of the session bus). It does not touch it yet.
 func New() *Store { return newStore(desktop{}, HasBus) }
 
 func newStore(ring Keyring, bus func() bool) *Store {
-	s := &Store{ring: ring, bus: bus, turn: make(chan struct{}, 1), keys: map[string]Key{}, state: Absent}
+	s := &Store{ring: ring, bus: bus, turn: make(chan struct{}, 1), keys: map[string]Key{}, devices: map[string]Device{}, state: Absent}
 	s.turn <- struct{}{}
 	return s
 }
@@ -193,11 +195,12 @@ func (s *Store) Delete(ctx context.Context, host string) error {
 	return err
 }
 
-// Forget drops what is remembered in memory, so that the next Key reads the keyring.
+// Forget drops what is remembered in memory, so that the next Key or Device reads the keyring.
 func (s *Store) Forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	clear(s.keys)
+	clear(s.devices)
 }
 
 func (s *Store) remember(host string, key Key) {
