@@ -62,7 +62,7 @@ func debian(dir string) (string, error) {
 	if _, err := os.Stat(tar); err == nil {
 		return tar, nil
 	}
-	cmd := exec.Command("mmdebstrap", "--variant=minbase", "--include="+base, "bookworm", tar+".new")
+	cmd := exec.Command("mmdebstrap", "--variant=minbase", "--format=tar", "--include="+base, "bookworm", tar+".new")
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	if err := cmd.Run(); err != nil {
 		return "", fmt.Errorf("make a clean Debian (Debian package mmdebstrap): %w", err)
