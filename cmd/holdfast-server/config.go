@@ -62,6 +62,7 @@ type issuerConfig struct {
 
 type devicesConfig struct {
 	Enrol oneOf[enrolValues] `toml:"enrol"`
+	Nonce bool               `toml:"nonce"`
 }
 
 type graceConfig struct {

@@ -19,6 +19,7 @@ Usage:
   holdfast-server check -config FILE      prove that the configuration works, one PASS or FAIL a line
   holdfast-server sign -config FILE ...   print an upload URL as the XMPP server would
   holdfast-server files VERB -config FILE  list stored files, remove them for good, block their bytes
+  holdfast-server devices VERB ...        list, add and revoke the devices of people
   holdfast-server import FILE             turn an hmac-file-server configuration into ours
   holdfast-server version
 
@@ -69,6 +70,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return sign(args, stdout, stderr)
 	case "files":
 		return files(ctx, args, stdout, stderr)
+	case "devices":
+		return devices(ctx, args, stdout, stderr)
 	case "import":
 		return importConfig(args, stdout, stderr)
 	case "version":

@@ -22,6 +22,7 @@ import (
 	"holdfast"
 	"holdfast/relay/server"
 	"holdfast/relay/server/admit"
+	"holdfast/relay/server/device"
 	"holdfast/relay/server/ledger"
 	"holdfast/relay/server/realip"
 	"holdfast/relay/server/resume"
@@ -191,8 +192,12 @@ func open(c *config, log *slog.Logger, reg *prometheus.Registry, anew, several b
 	}); err != nil {
 		return p, fmt.Errorf("open the files in %s: %w", c.Storage.Path, err)
 	}
+	keys, err := device.Open(c.Storage.State, c.Server.PublicURL, time.Now())
+	if err != nil {
+		return p, err
+	}
 	p.server, err = server.New(server.Config{
-		Prefix: prefix(c.Server.PublicURL), Settings: set, Store: p.store, Ledger: p.ledger,
+		Prefix: prefix(c.Server.PublicURL), Settings: set, Store: p.store, Ledger: p.ledger, Devices: keys, Public: c.Server.PublicURL,
 		Proxied: c.Server.ProxyProtocol, Idle: time.Duration(c.Server.IdleTimeout), Log: log, Registry: reg, Site: label,
 		SyncBytes: int64(c.Storage.SyncBytes), SyncEvery: time.Duration(c.Storage.SyncEvery),
 	})
@@ -252,6 +257,7 @@ func (p *parts) settings(c *config) (server.Settings, error) {
 		Retention:    time.Duration(c.Limits.Retention),
 		Trust:        realip.New(prefixes(c.Server.TrustedProxies)),
 		QuotaPerUser: int64(c.Limits.QuotaPerUser), QuotaTotal: int64(c.Limits.QuotaTotal),
+		Enrol: device.Enrol(c.Devices.Enrol.String()), DeviceNonce: c.Devices.Nonce,
 		RatePerIdentity: server.Rate(c.Limits.RatePerIdentity), RatePerAddress: server.Rate(c.Limits.RatePerAddress),
 		Incomplete: resume.Limits{Bytes: int64(c.Limits.IncompleteBytes), PerSource: c.Limits.IncompletePerSource},
 	}, nil

@@ -12,7 +12,7 @@ import (
 	"holdfast/relay/token"
 )
 
-// This file is what `holdfast-server files` speaks with a running server. It is served on a socket that only the server's own
+// This file is what `holdfast-server files` and `devices` speak with a running server. It is served on a socket that only the server's own
 // user and root can open, and nowhere else.
 
 // AdminOrder is the body of POST /files/rm, /files/block and /files/unblock: a path below the prefix, decoded, or a SHA-256 in hex.
@@ -60,6 +60,24 @@ func (s *Server) AdminHandler() http.Handler {
 	mux.Handle("POST /files/rm", order(s.adminRemove))
 	mux.Handle("POST /files/block", order(s.adminBlock))
 	mux.Handle("POST /files/unblock", order(s.adminUnblock))
+	mux.HandleFunc("GET /devices", s.adminListDevices)
+	devices := func(do func(r *http.Request, o AdminDeviceOrder) (AdminDeviceResult, error)) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			var o AdminDeviceOrder
+			if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10)).Decode(&o); err != nil {
+				http.Error(w, "the order cannot be read", http.StatusBadRequest)
+				return
+			}
+			res, err := do(r, o)
+			if err != nil {
+				res.Error = err.Error()
+				s.log.Error("order of the admin not carried out", "error", err)
+			}
+			_ = reply(w, r, http.StatusOK, res) // a client that is gone hears nothing
+		}
+	}
+	mux.Handle("POST /devices/add", devices(s.adminAddDevice))
+	mux.Handle("POST /devices/revoke", devices(s.adminRevokeDevice))
 	return mux
 }
 

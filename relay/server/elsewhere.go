@@ -34,7 +34,17 @@ func (s *Server) slotAt(r *http.Request, size int64, mediaType string) (slot, er
 	if len(v) > 1 {
 		return slot{}, fmt.Errorf("%w: more than one slot", ErrBadRequest)
 	}
-	u, err := parseSlot(v[0])
+	sl, err := s.slotNamed(v[0], size, mediaType)
+	if err != nil {
+		return slot{}, err
+	}
+	sl.authorization, sl.several = authorizationOf(r)
+	return sl, nil
+}
+
+// slotNamed is the slot with this path and query.
+func (s *Server) slotNamed(target string, size int64, mediaType string) (slot, error) {
+	u, err := parseSlot(target)
 	if err != nil {
 		return slot{}, err
 	}
@@ -46,8 +56,7 @@ func (s *Server) slotAt(r *http.Request, size int64, mediaType string) (slot, er
 	if err != nil {
 		return slot{}, err
 	}
-	authorization, several := authorizationOf(r)
-	return slot{path, u.Path, u.RawQuery, authorization, several, size, mediaType}, nil
+	return slot{path: path, fullPath: u.Path, rawQuery: u.RawQuery, size: size, mediaType: mediaType}, nil
 }
 
 // parseSlot reads the path and query of a slot, as net/http reads those of a request.

@@ -34,6 +34,12 @@ var (
 	ErrNoToken     = &Refusal{Code: "token-missing", Status: http.StatusForbidden, Sentence: "This upload has no token. Send the file again."}
 	ErrBadToken    = &Refusal{Code: "token-invalid", Status: http.StatusForbidden, Sentence: "The upload token does not belong to this file."}
 	ErrLate        = &Refusal{Code: "token-late", Status: http.StatusForbidden, Sentence: "The upload token is too old. Send the file again."}
+	ErrNotProof    = &Refusal{Code: "slot-not-proof", Status: http.StatusForbidden, Sentence: "This upload slot does not prove who you are."}
+	ErrCode        = &Refusal{Code: "code-invalid", Status: http.StatusForbidden, Sentence: "This code is wrong, was used before, or is too old. Ask for another one."}
+	ErrOtherUser   = &Refusal{Code: "device-user-mismatch", Status: http.StatusForbidden, Sentence: "This device belongs to another person than the upload."}
+	ErrProof       = &Refusal{Code: "invalid-dpop-proof", Status: http.StatusUnauthorized, Sentence: "The device did not prove who it is."}
+	ErrNonce       = &Refusal{Code: "use-dpop-nonce", Status: http.StatusUnauthorized, Sentence: "The device must use the newest number of the server in its proof."}
+	ErrRevoked     = &Refusal{Code: "device-revoked", Status: http.StatusUnauthorized, Sentence: "This device is not known here any more."}
 	ErrBlocked     = &Refusal{Code: "blocked", Status: http.StatusForbidden, Sentence: "This file is not allowed on this server."}
 	ErrNotFound    = &Refusal{Code: "not-found", Status: http.StatusNotFound, Sentence: "There is no such file."}
 	ErrMethod      = &Refusal{Code: "method-not-allowed", Status: http.StatusMethodNotAllowed, Sentence: "This method is not allowed here. Files are sent with PUT."}
@@ -58,7 +64,7 @@ var (
 // Refusals lists the table, ordered by code.
 func Refusals() []Refusal {
 	all := []*Refusal{
-		ErrBadPath, ErrBadRequest, ErrDigest, ErrNoToken, ErrBadToken, ErrLate, ErrBlocked, ErrNotFound, ErrMethod, ErrStalled,
+		ErrBadPath, ErrBadRequest, ErrDigest, ErrNoToken, ErrBadToken, ErrLate, ErrNotProof, ErrCode, ErrOtherUser, ErrProof, ErrNonce, ErrRevoked, ErrBlocked, ErrNotFound, ErrMethod, ErrStalled,
 		ErrSlotUsed, ErrTokenUsed, ErrNoUpload, ErrOtherUpload, ErrOffset, ErrNoLength, ErrSize, ErrQuota, ErrTooLarge, ErrTusVersion, ErrMediaType, ErrChecksum,
 		ErrBusy, ErrUnavailable, ErrFull,
 	}
@@ -127,6 +133,9 @@ func refuse(w http.ResponseWriter, r *http.Request, err error) *Refusal {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("Holdfast-Error", ref.Code)
+	if ref.Status == http.StatusUnauthorized && h.Get("WWW-Authenticate") == "" { // RFC 9110 section 15.5.2
+		challenge(w, "invalid_token")
+	}
 	retry := ref.Retry
 	if b := (busy{}); errors.As(err, &b) {
 		retry = b.wait + time.Second - 1 // rounded up

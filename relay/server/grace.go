@@ -32,6 +32,10 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request, set *active, u *u
 	if u.claims.Owner != "" && !set.Trust.Trusted(u.peer) { // else it is a proxy's, and says nothing of the client
 		u.addr = s.ledger.AddrHash(u.peer)
 	}
+	proven, err := s.proven(w, r, set, u)
+	if err != nil {
+		return err
+	}
 	var seen admit.History
 	if u.claims.Owner != "" {
 		sess, ok, err := s.ledger.Session(r.Context(), u.claims.Owner)
@@ -43,7 +47,7 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request, set *active, u *u
 			u.session, u.known = sess.ID, true
 		}
 	}
-	u.verdict = admit.Decide(u.claims, admit.Peer{Client: u.client, Addr: u.addr}, seen, set.Windows, u.began)
+	u.verdict = admit.Decide(u.claims, admit.Peer{Client: u.client, Addr: u.addr, Device: proven}, seen, set.Windows, u.began)
 	u.judged = true
 	if !u.verdict.OK && u.verdict.Reason == admit.ReasonTooEarly {
 		return fmt.Errorf("%w: issued in the future", ErrBadToken)

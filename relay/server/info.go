@@ -34,7 +34,7 @@ func (s *Server) info(w http.ResponseWriter, r *http.Request) error {
 		Tus:       tus,
 		MaxUpload: s.set.Load().MaxUpload,
 		Resume:    s.resumes(),
-		Resign:    []string{},
+		Resign:    s.resigns(),
 		Now:       s.now().Unix(),
 	})
 }

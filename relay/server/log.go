@@ -88,6 +88,7 @@ func lateMessage(w admit.Window) string {
 func (s *Server) refused(r *http.Request, ref *Refusal, err error) {
 	s.metrics.refusals.WithLabelValues(ref.Code).Inc()
 	var up refusedUpload
+	var dev refusedDevice
 	isUpload := errors.As(err, &up)
 	level, msg := slog.LevelDebug, "request refused"
 	var a []any
@@ -98,6 +99,8 @@ func (s *Server) refused(r *http.Request, ref *Refusal, err error) {
 		level, msg, a = slog.LevelInfo, "upload cut", up.attrs()
 	case isUpload:
 		level, msg, a = slog.LevelInfo, "upload refused", up.attrs()
+	case errors.As(err, &dev):
+		level, msg = slog.LevelInfo, "device refused"
 	case r.Method == http.MethodPut:
 		level, msg = slog.LevelInfo, "upload refused"
 	}

@@ -18,6 +18,8 @@ type metrics struct {
 	grace      *prometheus.CounterVec // window; client: kind
 	beyond     *prometheus.CounterVec // client: kind
 	sessions   *prometheus.CounterVec // event: new, restored
+	proofs     *prometheus.CounterVec // result: good, or a code of refusal
+	devices    *prometheus.CounterVec // event: enrolled, renewed, left, revoked
 	changes    prometheus.Counter
 	removed    prometheus.Counter
 	limited    *prometheus.CounterVec // by: identity, address
@@ -40,6 +42,8 @@ func newMetrics(registry *prometheus.Registry, site string) *metrics {
 		grace:      vec("grace_total", "Late tokens admitted, by grace window and client kind.", "window", "client"),
 		beyond:     vec("beyond_grace_total", "Late tokens refused, by client kind.", "client"),
 		sessions:   vec("sessions_total", "Sessions begun and restored.", "event"),
+		proofs:     vec("device_proofs_total", "Proofs of devices shown with uploads, by result.", "result"),
+		devices:    vec("devices_total", "Devices enrolled, renewed, left for newer ones, revoked.", "event"),
 		changes:    counter("address_changes_total", "Uploads of a known identity from another address than its last fresh one."),
 		removed:    counter("files_removed_total", "Files removed because their time was over or an admin took them down."),
 		limited:    vec("rate_limited_total", "Uploads refused with 429, by the rate that was used up.", "by"),
@@ -57,7 +61,7 @@ func newMetrics(registry *prometheus.Registry, site string) *metrics {
 		if site != "" {
 			reg = prometheus.WrapRegistererWith(prometheus.Labels{"site": site}, reg)
 		}
-		reg.MustRegister(m.uploads, m.uploaded, m.downloaded, m.refusals, m.grace, m.beyond, m.sessions, m.changes,
+		reg.MustRegister(m.uploads, m.uploaded, m.downloaded, m.refusals, m.grace, m.beyond, m.sessions, m.proofs, m.devices, m.changes,
 			m.removed, m.limited, m.running, m.latency)
 	}
 	return m

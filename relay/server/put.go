@@ -74,15 +74,23 @@ func (s *Server) slotOf(r *http.Request, size int64, mediaType string) (slot, er
 }
 
 // authorizationOf returns the Authorization of r, and whether there is more than one; then the first Bearer counts, for
-// a second one must not hide it.
+// a second one must not hide it. A request that shows a device has the one of its slot in a header of its own.
 func authorizationOf(r *http.Request) (value string, several bool) {
 	values := r.Header.Values("Authorization")
+	if len(values) == 1 {
+		if _, shown := accessToken(values[0]); shown {
+			values = r.Header.Values(slotAuthorization)
+		}
+	}
+	if len(values) == 0 {
+		return "", false
+	}
 	for _, v := range values {
 		if name, _, _ := strings.Cut(v, " "); strings.EqualFold(name, "Bearer") {
 			return v, len(values) > 1
 		}
 	}
-	return r.Header.Get("Authorization"), len(values) > 1
+	return values[0], len(values) > 1
 }
 
 // upload is a PUT that was admitted.

@@ -20,6 +20,9 @@ func (s *Server) doors() map[string]door {
 	d := map[string]door{
 		"info": {http.MethodGet: s.info, http.MethodHead: s.info},
 	}
+	if s.devices != nil {
+		d["token"] = door{http.MethodPost: s.deviceToken}
+	}
 	if s.parts != nil {
 		d["tus/"], d["tus"] = s.tusDoor(), s.tusDoor()
 		d["chunked-upload"], d["upload-status"] = s.chunkDoor(), s.statusDoor()

@@ -32,6 +32,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"holdfast/relay/server/admit"
+	"holdfast/relay/server/device"
 	"holdfast/relay/server/ledger"
 	"holdfast/relay/server/realip"
 	"holdfast/relay/server/resume"
@@ -71,6 +72,8 @@ type Ledger interface {
 	Blocked(digest [32]byte) bool
 	Blocking() bool
 	Blocks(ctx context.Context) ([]ledger.Block, error)
+	TokenUsedElsewhere(ctx context.Context, mac [32]byte, path string) (bool, error)
+	Devices() *ledger.Devices
 	Sync() error
 	Unclean() (since time.Time, unclean bool)
 	Recovered()
@@ -83,6 +86,8 @@ type Config struct {
 	Store    Store
 	Ledger   Ledger
 	Proxied  bool          // connections from trusted proxies begin with a header of the PROXY protocol, version 2
+	Devices  *device.Keys  // nil: there are no devices
+	Public   string        // the URL below which the files live; needed for devices
 	Idle     time.Duration // 120 s: a transfer that makes no progress that long is cut; there is no total limit
 	Header   time.Duration // 15 s: for the head of a request
 	Log      *slog.Logger  // nil: no log
@@ -107,6 +112,9 @@ type Settings struct {
 	QuotaTotal   int64 // bytes of all files; 0: no limit
 
 	Incomplete resume.Limits // of resumable uploads
+
+	Enrol       device.Enrol // how devices enrol; "": off
+	DeviceNonce bool         // a proof must carry the server's newest nonce
 
 	RatePerIdentity Rate // uploads that begin, for each identity; those without one do not count
 	RatePerAddress  Rate // the same for each address
@@ -133,6 +141,7 @@ type Server struct {
 	quotas        *quotas
 	identities    buckets // rates
 	addresses     buckets
+	devices       *devices // nil: none
 	registry      *prometheus.Registry
 	api           map[string]door // by path below the api; filled by New
 	slots         door            // what can be done with a path below the prefix; filled by New
@@ -171,6 +180,9 @@ func New(c Config) (*Server, error) {
 	}
 	s.metrics = newMetrics(s.registry, c.Site)
 	if err := s.openParts(context.Background(), c); err != nil {
+		return nil, err
+	}
+	if s.devices, err = newDevices(c.Devices, c.Public); err != nil {
 		return nil, err
 	}
 	s.api, s.slots = s.doors(), s.files()

@@ -11,7 +11,7 @@ func (v *Verifier) verifyBearer(r Request, credential string) (Claims, error) {
 	}
 	q := query(r.RawQuery)
 	user, ok := q.text("user")
-	if !ok || !isBareJID(user) {
+	if !ok || !IsBareJID(user) {
 		return Claims{}, ErrInvalid
 	}
 	var session string

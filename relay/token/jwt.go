@@ -91,7 +91,7 @@ func parseJWTClaims(encoded string) (Claims, bool) {
 		if !ok {
 			return Claims{}, false
 		}
-		if isBareJID(sub) { // another sub is no identity, and no reason to refuse the file
+		if IsBareJID(sub) { // another sub is no identity, and no reason to refuse the file
 			c.User, c.Owner = sub, Owner(sub)
 		}
 	}

@@ -67,10 +67,10 @@ func effectiveType(contentType string) (string, bool) {
 	return contentType, !hasControl(contentType)
 }
 
-// isBareJID reports whether s can be the bare JID of a user: exactly one "@" with something on both sides,
+// IsBareJID reports whether s can be the bare JID of a user: exactly one "@" with something on both sides,
 // no "/" and no control character. The rule also keeps a v2 MAC, whose first field is a path,
 // from being read as a bearer token.
-func isBareJID(s string) bool {
+func IsBareJID(s string) bool {
 	local, domain, ok := strings.Cut(s, "@")
 	return ok && local != "" && domain != "" && !strings.ContainsAny(domain, "@") && isPlain(s) && !strings.Contains(s, "/")
 }

@@ -89,7 +89,7 @@ func signV3(c Claims, fullPath string, secret Secret) (Grant, error) {
 
 func signBearer(c Claims, secret Secret) (Grant, error) {
 	switch {
-	case !isBareJID(c.User):
+	case !IsBareJID(c.User):
 		return Grant{}, invalid("user %q is not a bare JID", c.User)
 	case !isPlain(c.Session):
 		return Grant{}, invalid("session %q contains a control character", c.Session)
@@ -137,7 +137,7 @@ type jwtClaims struct {
 func signJWT(c Claims, secret Secret) (Grant, error) {
 	slot, file, _ := strings.Cut(c.Path, "/")
 	claims := jwtClaims{Sub: c.User, Slot: slot, FileName: file, FileSize: c.Size, FileType: c.Type}
-	if c.User != "" && !isBareJID(c.User) {
+	if c.User != "" && !IsBareJID(c.User) {
 		return Grant{}, invalid("user %q is not a bare JID", c.User)
 	}
 	if !isPlain(c.Type) {

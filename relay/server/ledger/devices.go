@@ -12,11 +12,12 @@ import (
 
 // Sentinels of devices that a caller branches on.
 var (
-	ErrNoDevice = errors.New("no such device")
-	ErrRevoked  = errors.New("device was revoked")
-	ErrSpent    = errors.New("was used before")         // a proof, or a slot that enrolled
-	ErrNoCode   = errors.New("no such code")            // wrong, used, or too old
-	ErrTooMany  = errors.New("too many proofs at once") // of one device
+	ErrNoDevice  = errors.New("no such device")
+	ErrRevoked   = errors.New("device was revoked")
+	ErrSpent     = errors.New("proof was shown before")
+	ErrSlotSpent = errors.New("slot has enrolled before")
+	ErrNoCode    = errors.New("no such code")            // wrong, used, or too old
+	ErrTooMany   = errors.New("too many proofs at once") // of one device
 )
 
 const (
@@ -45,17 +46,31 @@ type Devices struct{ l *Ledger }
 // Devices returns the devices of the ledger; they can be used as long as it is open.
 func (l *Ledger) Devices() *Devices { return &Devices{l} }
 
-// Enrol makes the key a device of who, and spends the marks, which no enrolment had before: ErrSpent. A key that is a device
-// already stays the same one; one that was revoked is refused: ErrRevoked. left are devices that had to leave, those unused
-// for the longest time.
-func (d *Devices) Enrol(ctx context.Context, who, key string, marks [][32]byte, until time.Time) (dev Device, left []Device, err error) {
+// Enrolment is a key that wants to be a device.
+type Enrolment struct {
+	Key   string // thumbprint
+	Proof [32]byte
+	Until time.Time // how long Proof and slot are remembered
+}
+
+// Enrol makes the key a device of who, and spends the proof (ErrSpent) and the marks of the slot (ErrSlotSpent), which no
+// enrolment had before. A key that is a device already stays the same one; one that was revoked is refused: ErrRevoked.
+// left are devices that had to leave, those unused for the longest time.
+func (d *Devices) Enrol(ctx context.Context, e Enrolment, who string, slot ...[32]byte) (dev Device, left []Device, err error) {
 	err = d.l.inTx(ctx, func(tx *sql.Tx) error {
-		for _, m := range marks {
-			if err := spend(ctx, tx, m, "", until, d.l.opt.Now()); err != nil {
+		if err := spend(ctx, tx, e.Proof, "", e.Until, d.l.opt.Now()); err != nil {
+			return err
+		}
+		for _, m := range slot {
+			err := spend(ctx, tx, m, "", e.Until, d.l.opt.Now())
+			if errors.Is(err, ErrSpent) {
+				return ErrSlotSpent
+			}
+			if err != nil {
 				return err
 			}
 		}
-		dev, left, err = d.enrol(ctx, tx, who, key, false)
+		dev, left, err = d.enrol(ctx, tx, who, e.Key, false)
 		return err
 	})
 	return dev, left, wrap("enrol a device", err)
@@ -63,17 +78,21 @@ func (d *Devices) Enrol(ctx context.Context, who, key string, marks [][32]byte, 
 
 // EnrolByCode makes the key a device of the identity that the code is for, and removes the code. A key that was revoked is
 // good again: a person who may make codes wants it so.
-func (d *Devices) EnrolByCode(ctx context.Context, code [32]byte, key string) (dev Device, left []Device, err error) {
+func (d *Devices) EnrolByCode(ctx context.Context, e Enrolment, code [32]byte) (dev Device, left []Device, err error) {
 	err = d.l.inTx(ctx, func(tx *sql.Tx) error {
+		now := d.l.opt.Now()
+		if err := spend(ctx, tx, e.Proof, "", e.Until, now); err != nil {
+			return err
+		}
 		var who string
-		err := tx.QueryRowContext(ctx, `DELETE FROM codes WHERE code = ? AND until > ? RETURNING who`, code[:], int64(toMoment(d.l.opt.Now()))).Scan(&who)
+		err := tx.QueryRowContext(ctx, `DELETE FROM codes WHERE code = ? AND until > ? RETURNING who`, code[:], int64(toMoment(now))).Scan(&who)
 		if errors.Is(err, sql.ErrNoRows) {
 			return ErrNoCode
 		}
 		if err != nil {
 			return err
 		}
-		dev, left, err = d.enrol(ctx, tx, who, key, true)
+		dev, left, err = d.enrol(ctx, tx, who, e.Key, true)
 		return err
 	})
 	return dev, left, wrap("enrol a device", err)

@@ -43,9 +43,17 @@ const (
 	bob   = "bob@example.org"
 )
 
+// proofs numbers the proofs of enrolments.
+var proofs = 1 << 15
+
+func of(d *Devices, key string) Enrolment {
+	proofs++
+	return Enrolment{Key: key, Proof: mark(proofs), Until: d.l.opt.Now().Add(time.Hour)}
+}
+
 func enrol(t *testing.T, d *Devices, who, key string, n int) Device {
 	t.Helper()
-	dev, _, err := d.Enrol(t.Context(), who, key, [][32]byte{mark(n)}, d.l.opt.Now().Add(time.Hour))
+	dev, _, err := d.Enrol(t.Context(), of(d, key), who, mark(n))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,9 +61,9 @@ func enrol(t *testing.T, d *Devices, who, key string, n int) Device {
 }
 
 func TestASlotEnrolsOnceAndAKeyStaysOneDevice(t *testing.T) {
-	_, d, c := devicesAt(t)
+	_, d, _ := devicesAt(t)
 	first := enrol(t, d, alice, "key", 1)
-	if _, _, err := d.Enrol(t.Context(), alice, "other", [][32]byte{mark(2), mark(1)}, c.now().Add(time.Hour)); !errors.Is(err, ErrSpent) {
+	if _, _, err := d.Enrol(t.Context(), of(d, "other"), alice, mark(2), mark(1)); !errors.Is(err, ErrSlotSpent) {
 		t.Fatalf("the same slot again: %v", err)
 	}
 	if again := enrol(t, d, alice, "key", 2); again.ID != first.ID { // and mark 2 was not spent by what failed
@@ -63,6 +71,26 @@ func TestASlotEnrolsOnceAndAKeyStaysOneDevice(t *testing.T) {
 	}
 	if other := enrol(t, d, bob, "key", 3); other.ID == first.ID {
 		t.Error("two people share a device")
+	}
+}
+
+func TestAProofEnrolsOnce(t *testing.T) {
+	_, d, c := devicesAt(t)
+	e := of(d, "key")
+	if _, _, err := d.Enrol(t.Context(), e, alice, mark(1)); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := d.Enrol(t.Context(), e, alice, mark(2)); !errors.Is(err, ErrSpent) {
+		t.Errorf("with another slot: %v", err)
+	}
+	if err := d.AddCode(t.Context(), mark(300), alice, c.now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := d.EnrolByCode(t.Context(), e, mark(300)); !errors.Is(err, ErrSpent) {
+		t.Errorf("with a code: %v", err)
+	}
+	if _, _, err := d.EnrolByCode(t.Context(), of(d, "key"), mark(300)); err != nil {
+		t.Errorf("the code was used up by what failed: %v", err)
 	}
 }
 
@@ -77,7 +105,7 @@ func TestTheDeviceUnusedForTheLongestTimeLeaves(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.pass(time.Minute)
-	dev, left, err := d.Enrol(t.Context(), alice, "key10", [][32]byte{mark(50)}, c.now().Add(time.Hour))
+	dev, left, err := d.Enrol(t.Context(), of(d, "key10"), alice, mark(50))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,13 +189,13 @@ func TestARevokedDeviceComesBackByACodeOnly(t *testing.T) {
 	if _, err := d.Use(t.Context(), dev.ID, mark(7), c.now().Add(time.Minute)); !errors.Is(err, ErrRevoked) {
 		t.Errorf("use: %v", err)
 	}
-	if _, _, err := d.Enrol(t.Context(), alice, "key", [][32]byte{mark(2)}, c.now().Add(time.Hour)); !errors.Is(err, ErrRevoked) {
+	if _, _, err := d.Enrol(t.Context(), of(d, "key"), alice, mark(2)); !errors.Is(err, ErrRevoked) {
 		t.Errorf("enrol: %v", err)
 	}
 	if err := d.AddCode(t.Context(), mark(300), alice, c.now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
-	back, _, err := d.EnrolByCode(t.Context(), mark(300), "key")
+	back, _, err := d.EnrolByCode(t.Context(), of(d, "key"), mark(300))
 	if err != nil || back.ID != dev.ID {
 		t.Fatalf("%+v, %v", back, err)
 	}
@@ -183,23 +211,23 @@ func TestACodeIsForOneDeviceOfOnePersonAndForItsTime(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	dev, _, err := d.EnrolByCode(t.Context(), mark(1), "key")
+	dev, _, err := d.EnrolByCode(t.Context(), of(d, "key"), mark(1))
 	if err != nil || dev.Who != alice {
 		t.Fatalf("%+v, %v", dev, err)
 	}
 	for name, n := range map[string]int{"twice": 1, "one that nobody made": 9} {
-		if _, _, err := d.EnrolByCode(t.Context(), mark(n), "key2"); !errors.Is(err, ErrNoCode) {
+		if _, _, err := d.EnrolByCode(t.Context(), of(d, "key2"), mark(n)); !errors.Is(err, ErrNoCode) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	if list, err := d.RevokeAll(t.Context(), alice); err != nil || len(list) != 1 {
 		t.Fatalf("%+v, %v", list, err)
 	}
-	if _, _, err := d.EnrolByCode(t.Context(), mark(2), "key2"); !errors.Is(err, ErrNoCode) {
+	if _, _, err := d.EnrolByCode(t.Context(), of(d, "key2"), mark(2)); !errors.Is(err, ErrNoCode) {
 		t.Errorf("after the person was revoked: %v", err)
 	}
 	c.pass(time.Hour)
-	if _, _, err := d.EnrolByCode(t.Context(), mark(3), "key3"); !errors.Is(err, ErrNoCode) {
+	if _, _, err := d.EnrolByCode(t.Context(), of(d, "key3"), mark(3)); !errors.Is(err, ErrNoCode) {
 		t.Errorf("too late: %v", err)
 	}
 }

@@ -72,6 +72,12 @@ func (l *Ledger) BurnToken(ctx context.Context, mac [32]byte, path string, until
 	return nil
 }
 
+// TokenUsedElsewhere reports whether a token is bound to another path than this one.
+func (l *Ledger) TokenUsedElsewhere(ctx context.Context, mac [32]byte, path string) (bool, error) {
+	old, ok, err := l.token(ctx, mac)
+	return ok && old.path != pathKey(path), err
+}
+
 // token returns what mac was used for, if that still counts.
 func (l *Ledger) token(ctx context.Context, mac key) (usedToken, bool, error) {
 	now := l.opt.Now()
