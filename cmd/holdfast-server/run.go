@@ -19,7 +19,6 @@ Usage:
   holdfast-server check -config FILE      prove that the configuration works, one PASS or FAIL a line
   holdfast-server sign -config FILE ...   print an upload URL as the XMPP server would
   holdfast-server files VERB -config FILE  list stored files, remove them for good, block their bytes
-  holdfast-server devices VERB ...        list, add and revoke the devices of people
   holdfast-server devices VERB -config FILE  list, add and revoke the devices of people
   holdfast-server import FILE             turn an hmac-file-server configuration into ours
   holdfast-server version
