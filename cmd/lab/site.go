@@ -149,7 +149,12 @@ func (s *Site) Command(name string, args ...string) *exec.Cmd {
 }
 
 // Close ends the namespace, once nothing runs there any more, and with it both links.
-func (s *Site) Close() error { return s.holder.Close() }
+func (s *Site) Close() error {
+	for _, l := range s.links {
+		_ = here("link", "del", l.here) // its other end goes with it; the namespace may take a while
+	}
+	return s.holder.Close()
+}
 
 func (s *Site) there(args ...string) error { return output(s.Command("ip", args...)) }
 

@@ -42,28 +42,28 @@ func AddUsers(users ...User) error {
 		if err != nil {
 			return err
 		}
-		if err := Overlay(filepath.Join(dir, "etc", filepath.Base(target)), target, append(own, lines...)); err != nil {
+		if _, err := Overlay(filepath.Join(dir, "etc", filepath.Base(target)), target, append(own, lines...)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// Overlay writes data to file and lays it over target, for this mount namespace alone.
-func Overlay(file, target string, data []byte) error {
+// Overlay writes data to file and lays it over target, for this mount namespace alone; undo takes it away again.
+func Overlay(file, target string, data []byte) (undo func() error, err error) {
 	if !Isolated() {
-		return errors.New("files are laid over others inside the namespaces of Isolate only")
+		return nil, errors.New("files are laid over others inside the namespaces of Isolate only")
 	}
 	if err := os.WriteFile(file, data, 0o644); err != nil {
-		return err
+		return nil, err
 	}
 	if err := os.Chmod(file, 0o644); err != nil { // whatever the umask is
-		return err
+		return nil, err
 	}
 	if err := unix.Mount(file, target, "", unix.MS_BIND, ""); err != nil {
-		return fmt.Errorf("replace %s: %w", target, err)
+		return nil, fmt.Errorf("replace %s: %w", target, err)
 	}
-	return nil
+	return func() error { return unix.Unmount(target, unix.MNT_DETACH) }, nil
 }
 
 // Command is a program that will run as the user, with env and nothing else in its environment.

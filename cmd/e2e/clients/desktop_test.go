@@ -44,6 +44,7 @@ func newDesktop(t *testing.T) *desktop {
 		lab.Need(t, program, debianPackage)
 	}
 	d := &desktop{world: newWorld(t), user: person()}
+	d.emptyHome()
 	d.logs = filepath.Join(d.dir, "logs")
 	if err := os.MkdirAll(d.logs, 0o755); err != nil {
 		t.Fatal(err)
@@ -75,6 +76,19 @@ func newDesktop(t *testing.T) *desktop {
 	d.start("atspi.log", nil, launcher[0], "--launch-immediately")
 	d.waitName("org.a11y.Bus", true, 20*time.Second)
 	return d
+}
+
+// emptyHome removes what an earlier test left.
+func (d *desktop) emptyHome() {
+	entries, err := os.ReadDir(d.user.Home)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	for _, e := range entries {
+		if err := os.RemoveAll(filepath.Join(d.user.Home, e.Name())); err != nil {
+			d.t.Fatal(err)
+		}
+	}
 }
 
 // start runs a program of person until the test ends. env is added to the desktop's.

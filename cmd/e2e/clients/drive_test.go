@@ -208,15 +208,31 @@ func (c *client) sendDino(file string) error {
 	if err := c.d.bus.Object(c.name, c.path).Call("org.freedesktop.Application.Open", dbus.FlagNoAutoStart, []string{uri}, map[string]dbus.Variant{}).Err; err != nil {
 		return fmt.Errorf("open the chat: %w", err)
 	}
-	for _, args := range [][]string{
-		{"search", "--sync", "--onlyvisible", "--name", "^Dino$", "windowactivate", "--sync"},
-		{"key", "ctrl+u"},
-		{"search", "--sync", "--onlyvisible", "--name", "^Select file$", "windowactivate", "--sync"},
-		{"type", "--delay", "15", file},
-		{"key", "Return"},
-	} {
-		if out, err := c.d.run(30*time.Second, "xdotool", args...); err != nil {
+	xdotool := func(limit time.Duration, args ...string) error {
+		if out, err := c.d.run(limit, "xdotool", args...); err != nil {
 			return fmt.Errorf("xdotool %s: %w\n%s", strings.Join(args, " "), err, out)
+		}
+		return nil
+	}
+	if err := xdotool(30*time.Second, "search", "--sync", "--onlyvisible", "--name", "^Dino$", "windowactivate", "--sync"); err != nil {
+		return err
+	}
+	// A chat that was just opened takes the key only once it is drawn.
+	var err error
+	for range 6 {
+		if err = xdotool(5*time.Second, "key", "ctrl+u"); err != nil {
+			return err
+		}
+		if err = xdotool(5*time.Second, "search", "--sync", "--onlyvisible", "--name", "^Select file$", "windowactivate", "--sync"); err == nil {
+			break
+		}
+	}
+	if err != nil {
+		return err
+	}
+	for _, args := range [][]string{{"type", "--delay", "15", file}, {"key", "Return"}} {
+		if err := xdotool(30*time.Second, args...); err != nil {
+			return err
 		}
 	}
 	taken := func() bool { // Dino makes a copy before it asks for a slot

@@ -109,9 +109,15 @@ func (w *world) trust() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if err := lab.Overlay(filepath.Join(w.dir, "store.crt"), store, append(own, more...)); err != nil {
+	undo, err := lab.Overlay(filepath.Join(w.dir, "store.crt"), store, append(own, more...))
+	if err != nil {
 		w.t.Fatal(err)
 	}
+	w.root.Cleanup(func() {
+		if err := undo(); err != nil {
+			w.root.Error(err)
+		}
+	})
 }
 
 // start runs a program until the test ends.
