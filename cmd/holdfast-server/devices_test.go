@@ -1,16 +1,21 @@
 package main
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"holdfast/cmd/lab"
 	"holdfast/relay/dpop"
 )
 
@@ -66,6 +71,94 @@ func TestDevicesAreAddedListedAndRevokedWhileTheServerRuns(t *testing.T) {
 	}
 	if s := log.String(); strings.Contains(s, code) || strings.Contains(s, "alice@") || !strings.Contains(s, `msg="device revoked" device=`+id) {
 		t.Errorf("the log:\n%s", s)
+	}
+}
+
+// A device that was written by somebody else, in Python with openssl: base, mobile, desktop and restore are one hour, the
+// person was seen from the same address since, and only the own device helps.
+func TestADeviceOfAnotherHandIsLetInLate(t *testing.T) {
+	python := lab.Need(t, "python3", "python3-slixmpp")
+	lab.Need(t, "openssl", "openssl")
+	file := deviceConfig(t, "slot")
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(strings.Replace(string(b), `["v2", "jwt"]`, `["jwt", "bearer"]`, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	log, _ := begin(t, file)
+	base := "http://" + log.await(t, `msg=listening addr=(\S+)`)
+	type slot struct {
+		URL           string `json:"url"`
+		Authorization string `json:"authorization"`
+	}
+	n := 0
+	signed := func(scheme, jid string, late time.Duration) slot {
+		t.Helper()
+		n++
+		args := []string{"sign", "-config", file, "-scheme", scheme, "-path", fmt.Sprintf("late/f%d", n), "-size", "5", "-type", "text/plain", "-user", jid}
+		life := map[string]time.Duration{"jwt": 5 * time.Minute, "bearer": time.Hour}[scheme]
+		if late > 0 {
+			args = append(args, "-at", time.Now().Add(-life-late).UTC().Format(time.RFC3339))
+		}
+		out, said, err := command(t, args...)
+		if err != nil {
+			t.Fatalf("%v: %s", err, said)
+		}
+		lines := strings.Split(out, "\n")
+		return slot{lines[0], strings.TrimPrefix(lines[1], "Authorization: ")}
+	}
+	var late []slot
+	for _, scheme := range []string{"jwt", "bearer"} {
+		for _, hours := range []time.Duration{5, 30, 70} {
+			late = append(late, signed(scheme, "alice@example.org", hours*time.Hour))
+		}
+	}
+	seen := signed("jwt", "alice@example.org", 0)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, base+seen.URL[strings.Index(seen.URL, "/upload/"):], strings.NewReader("hello"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", seen.Authorization)
+	req.Header.Set("Content-Type", "text/plain")
+	if resp, err := plain.Do(req); err != nil || resp.StatusCode != 201 {
+		t.Fatalf("%v, %v", resp, err)
+	} else {
+		_ = resp.Body.Close()
+	}
+	job, err := json.Marshal(map[string]any{
+		"base": base, "public": "http://upload.test/upload/", "enrol": signed("jwt", "alice@example.org", 0), "bob": signed("jwt", "bob@example.org", 0),
+		"late": late, "last": signed("jwt", "alice@example.org", 5*time.Hour), "revoked": 3,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _, _ = r.Close(), w.Close() }()
+	cmd := exec.CommandContext(t.Context(), python, "testdata/device.py")
+	out := new(output)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = bytes.NewReader(job), out, out, []*os.File{r}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	id := out.await(t, `(?m)^device (\S+)$`)
+	if _, said, err := command(t, "devices", "revoke", "-config", file, id); err != nil {
+		t.Errorf("%v: %s", err, said)
+	}
+	if _, err := w.WriteString("x"); err != nil {
+		t.Error(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	want := "enrol 200 -\nenrol 200 -\n" + strings.Repeat("without 403 token-late\nothers 403 device-user-mismatch\nmine 201 -\n", 6) +
+		"device " + id + "\nrevoked 401 device-revoked\n"
+	if out.String() != want {
+		t.Errorf("got:\n%s", out)
 	}
 }
 
