@@ -22,7 +22,7 @@ var arrows = map[string]string{
 
 	"cmd/holdfast":        ". app app/window app/companion app/control app/words assets",
 	"cmd/holdfastctl":     ". app/agent app/companion app/control app/diagnose app/launch app/words relay/authority", // the admin's part of trusting runs in it
-	"cmd/holdfast-server": ". relay/server relay/server/device relay/server/admit relay/server/resume relay/server/store relay/server/ledger relay/server/realip relay/token detect/client detect/network detect/network/netlink",
+	"cmd/holdfast-server": ". relay/dpop relay/server relay/server/device relay/server/admit relay/server/resume relay/server/store relay/server/ledger relay/server/realip relay/token detect/client detect/network detect/network/netlink",
 
 	"cmd/lab":             "", // test support; it drives the programs and knows none of their packages
 	"cmd/lab/demo":        "cmd/lab",

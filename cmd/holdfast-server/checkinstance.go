@@ -17,6 +17,7 @@ import (
 
 	"holdfast/relay/server"
 	"holdfast/relay/server/admit"
+	"holdfast/relay/server/device"
 	"holdfast/relay/server/ledger"
 	"holdfast/relay/server/realip"
 	"holdfast/relay/server/store"
@@ -44,7 +45,7 @@ func newInstance(c *config, issuers []token.Issuer, trust realip.Trust, dir stri
 			Base: time.Duration(c.Grace.Base), Mobile: time.Duration(c.Grace.Mobile), Desktop: time.Duration(c.Grace.Desktop),
 			Restore: time.Duration(c.Grace.Restore), Ultra: time.Duration(c.Grace.Ultra),
 		},
-		MaxUpload: int64(c.Limits.MaxUploadSize), Trust: trust,
+		MaxUpload: int64(c.Limits.MaxUploadSize), Trust: trust, Enrol: device.BySlot,
 	}
 	in.clock.Store(time.Now().Unix())
 	return in
@@ -62,8 +63,13 @@ func (in *instance) start() error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("open a store: %w", err), led.Close())
 	}
+	keys, err := device.Open(filepath.Join(in.dir, "state"), in.conf.Server.PublicURL, in.now())
+	if err != nil {
+		return errors.Join(err, disk.Close(), led.Close())
+	}
 	srv, err := server.New(server.Config{
 		Prefix: prefix(in.conf.Server.PublicURL), Settings: in.set, Store: disk, Ledger: led, Now: in.now,
+		Devices: keys, Public: in.conf.Server.PublicURL,
 	})
 	if err != nil {
 		return errors.Join(err, disk.Close(), led.Close())
@@ -181,6 +187,7 @@ func checkInstance(ctx context.Context, r *report, c *config, issuers []token.Is
 	p.clients()
 	p.windows(ctx)
 	p.address(ctx)
+	p.devices(ctx)
 	p.restart(ctx)
 	p.resume(ctx)
 	if err := p.in.shutdown(); err != nil {
