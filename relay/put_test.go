@@ -24,8 +24,8 @@ func TestUploadArrivesWithTheClientsOwnHeaders(t *testing.T) {
 	k := &keep{}
 	w.serve(listed, k)
 	body := sample(3 << 20)
-	got := w.putWith(w.client("Gajim 1.7.3"), "/upload/slot/a%20b.png?v2=00ff", bytes.NewReader(body), func(r *http.Request) {
-		r.Header.Set("Authorization", "Bearer tok")
+	got := w.putWith(w.client("Gajim 1.7.3"), "/upload/slot/a%20b.png?v2=of-the-query", bytes.NewReader(body), func(r *http.Request) {
+		r.Header.Set("Authorization", "Bearer of-the-header")
 		r.Header.Add("Cookie", "a=b")
 		r.Header.Set("Expires", "x")
 		r.Header.Set("Connection", "X-Hop")
@@ -39,7 +39,7 @@ func TestUploadArrivesWithTheClientsOwnHeaders(t *testing.T) {
 		t.Error("the server has other bytes")
 	}
 	want := http.Header{
-		"Authorization": {"Bearer tok"}, "Cookie": {"a=b"}, "Expires": {"x"}, "User-Agent": {"Gajim 1.7.3"},
+		"Authorization": {"Bearer of-the-header"}, "Cookie": {"a=b"}, "Expires": {"x"}, "User-Agent": {"Gajim 1.7.3"},
 		"Content-Type": {"image/png"}, "Content-Length": {fmt.Sprint(len(body))},
 	}
 	id := k.seen[0].Get("Holdfast-Upload") // the one header that the relay adds
@@ -54,7 +54,7 @@ func TestUploadArrivesWithTheClientsOwnHeaders(t *testing.T) {
 	if n := len(w.r.Active()); n != 0 {
 		t.Errorf("%d uploads still active", n)
 	}
-	if len(id) != 22 || strings.Contains(w.log.String(), id) || strings.Contains(w.log.String(), "00ff") || strings.Contains(w.log.String(), "tok") {
+	if len(id) != 22 || strings.Contains(w.log.String(), id) || strings.Contains(w.log.String(), "of-the-query") || strings.Contains(w.log.String(), "of-the-header") {
 		t.Error("the log has a credential")
 	}
 }
