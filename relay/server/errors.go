@@ -59,6 +59,8 @@ var (
 	ErrBusy        = &Refusal{Code: "busy", Status: http.StatusTooManyRequests, Sentence: "Too many uploads in a short time. Try again in a moment.", Retry: time.Minute}
 	ErrUnavailable = &Refusal{Code: "unavailable", Status: http.StatusServiceUnavailable, Sentence: "The upload server has a problem. Try again later.", Retry: 30 * time.Second}
 	ErrFull        = &Refusal{Code: "storage-full", Status: http.StatusInsufficientStorage, Sentence: "The upload server has no space left. Try again later.", Retry: 5 * time.Minute}
+	// The same to a client; the disk is fine, and nobody has to get up at night.
+	ErrUnfinished = &Refusal{Code: "storage-full", Status: http.StatusInsufficientStorage, Sentence: "Too many uploads are unfinished. Finish one of them, or try again later.", Retry: 5 * time.Minute}
 )
 
 // Refusals lists the table, ordered by code.
@@ -66,7 +68,7 @@ func Refusals() []Refusal {
 	all := []*Refusal{
 		ErrBadPath, ErrBadRequest, ErrDigest, ErrNoToken, ErrBadToken, ErrLate, ErrNotProof, ErrCode, ErrOtherUser, ErrProof, ErrNonce, ErrRevoked, ErrBlocked, ErrNotFound, ErrMethod, ErrStalled,
 		ErrSlotUsed, ErrTokenUsed, ErrNoUpload, ErrOtherUpload, ErrOffset, ErrNoLength, ErrSize, ErrQuota, ErrTooLarge, ErrTusVersion, ErrMediaType, ErrChecksum,
-		ErrBusy, ErrUnavailable, ErrFull,
+		ErrBusy, ErrUnavailable, ErrFull, ErrUnfinished,
 	}
 	out := make([]Refusal, len(all))
 	for i, r := range all {
@@ -107,8 +109,10 @@ func refusalOf(err error) *Refusal {
 		return ErrOtherUpload
 	case errors.Is(err, resume.ErrPastEnd):
 		return ErrBadRequest
-	case errors.Is(err, store.ErrFull), errors.Is(err, resume.ErrLimit):
+	case errors.Is(err, store.ErrFull):
 		return ErrFull
+	case errors.Is(err, resume.ErrLimit):
+		return ErrUnfinished
 	case errors.Is(err, fs.ErrExist):
 		return ErrSlotUsed
 	case errors.Is(err, fs.ErrNotExist):

@@ -110,7 +110,7 @@ func (s *Server) refused(r *http.Request, ref *Refusal, err error) {
 	if isUpload && !up.judged {
 		a = append(a, "client", clientName(client.Parse(r.UserAgent())), "peer", shortAddr(s.set.Load().Trust.Client(remote(r), r.Header)))
 	}
-	if ref.Status >= 500 {
+	if ref.Status >= 500 && ref != ErrUnfinished {
 		level = slog.LevelError
 	}
 	a = append(a, "code", ref.Code, "status", ref.Status, "error", err)
