@@ -64,16 +64,31 @@ func (s *setUp) suggest(then func([]string)) {
 	var names []string
 	s.d.do(func(ctx context.Context, c control.Client) error {
 		doc, err := c.Hosts(ctx, "suggest", "")
+		if err == nil {
+			names, err = suggested(doc)
+		}
 		if err != nil {
 			s.d.Log.Debug("no upload server is suggested", "error", err)
-			doc, err = c.Hosts(ctx, "list", "")
 		}
-		if err != nil {
-			return err
-		}
-		names, err = hostNames(doc)
-		return err
+		return nil
 	}, func() { then(names) })
+}
+
+// suggested reads the document of Hosts with the verb "suggest".
+func suggested(doc string) ([]string, error) {
+	var d struct {
+		Suggestions []struct {
+			Host string `json:"host"`
+		} `json:"suggestions"`
+	}
+	if err := json.Unmarshal([]byte(doc), &d); err != nil {
+		return nil, fmt.Errorf("read the suggestions: %w", err)
+	}
+	names := make([]string, len(d.Suggestions))
+	for i, h := range d.Suggestions {
+		names[i] = h.Host
+	}
+	return names, nil
 }
 
 func (s *setUp) probe(host string, then func(Probe)) {
@@ -119,7 +134,7 @@ func (s *setUp) plan(host string, then func(Plan)) {
 // readPlan reads the document of RoutePlan.
 func readPlan(doc string) (Plan, error) {
 	var d struct {
-		ID    string `json:"id"`
+		ID    string `json:"plan_id"`
 		Steps []struct {
 			Action string `json:"action"`
 			Path   string `json:"path"`
@@ -146,10 +161,8 @@ func (s *setUp) apply(p Plan, system bool, then func()) {
 		return
 	}
 	s.d.within(passwordTime, s.d.client, func(ctx context.Context, c control.Client) error {
-		if system {
-			if err := s.d.TrustSystem(ctx); err != nil {
-				return fmt.Errorf(s.d.Words.Welcome.TrustRefused, err)
-			}
+		if err := s.d.Trust(ctx, system); err != nil {
+			return fmt.Errorf(s.d.Words.Welcome.TrustRefused, err)
 		}
 		_, err := c.RouteApply(ctx, p.ID)
 		return err
@@ -172,7 +185,10 @@ func (s *setUp) undo(then func()) {
 		then()
 		return
 	}
-	s.d.do(func(ctx context.Context, c control.Client) error {
+	if s.d.client == nil {
+		return
+	}
+	s.d.within(passwordTime, s.d.client, func(ctx context.Context, c control.Client) error {
 		if s.applied {
 			doc, err := c.RoutePlan(ctx, launcher, true)
 			if err != nil {
@@ -183,6 +199,9 @@ func (s *setUp) undo(then func()) {
 				return err
 			}
 			if _, err := c.RouteApply(ctx, p.ID); err != nil {
+				return err
+			}
+			if err := s.d.Distrust(ctx); err != nil {
 				return err
 			}
 		}

@@ -51,8 +51,10 @@ type Config struct {
 	// Raise sends the names of windows to open or bring to the front.
 	Raise  <-chan string
 	NoTray func() bool // the desktop shows no tray icons
-	// TrustSystem has the whole computer trust the certificates, after asking for the password.
-	TrustSystem func(ctx context.Context) error
+	// Trust has clients trust the certificates: those that Holdfast starts or, after asking for the password, the whole
+	// computer. Distrust takes both back.
+	Trust    func(ctx context.Context, system bool) error
+	Distrust func(ctx context.Context) error
 }
 
 // desk is the open windows of this process.

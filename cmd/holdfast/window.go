@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 
 	"fyne.io/fyne/v2"
@@ -65,17 +66,40 @@ func (s session) window(ctx context.Context, name string) error {
 		Quit:   func(later bool) error { return quitTray(bus, later) },
 		NoTray: func() bool { return bus == nil || !bus.HasTray() },
 
-		TrustSystem: trustSystem,
+		Trust: trust, Distrust: distrust,
 	}, name)
 }
 
-// trustSystem has holdfastctl ask for the password: what runs as root is that program, in a folder of root's.
-func trustSystem(ctx context.Context) error {
-	out, err := exec.CommandContext(ctx, "holdfastctl", "trust", "install", "--system").CombinedOutput()
+// trust has holdfastctl do it, which asks for the password where it must: what runs as root is that program, in a
+// folder of root's.
+func trust(ctx context.Context, system bool) error {
+	args := []string{"trust", "install"}
+	if system {
+		args = append(args, "--system")
+	}
+	return holdfastctl(ctx, args...)
+}
+
+func distrust(ctx context.Context) error { return holdfastctl(ctx, "trust", "remove") }
+
+// holdfastctl runs the program that lies beside this one, else the one of PATH.
+func holdfastctl(ctx context.Context, args ...string) error {
+	program := "holdfastctl"
+	if self, err := os.Executable(); err == nil {
+		if beside := filepath.Join(filepath.Dir(self), program); isFile(beside) {
+			program = beside
+		}
+	}
+	out, err := exec.CommandContext(ctx, program, args...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("%w: %s", err, strings.TrimSpace(string(out)))
 	}
 	return nil
+}
+
+func isFile(path string) bool {
+	fi, err := os.Stat(path)
+	return err == nil && fi.Mode().IsRegular()
 }
 
 // token is what a launcher gave this process so that its window may come to the front.
