@@ -195,7 +195,8 @@ func TestWhileTheDatabaseIsLockedNothingIsLost(t *testing.T) {
 
 	l = openAt(t, dir, Options{Now: c.Now})
 	defer closeIt(t, l)
-	if since, unclean := l.Unclean(); !unclean || !since.Equal(start.Add(-uncleanSlack)) {
+	// On a busy machine the writer may have been on its way with a batch when entries were dropped; its mark is from before that.
+	if since, unclean := l.Unclean(); !unclean || since.After(start.Add(failLimit-uncleanSlack)) {
 		t.Errorf("Unclean after dropped entries: %v, %v; want since the last batch before", since, unclean)
 	}
 	for _, path := range []string{"a/b", "a/c", "a/d"} {
